@@ -1,0 +1,41 @@
+# `make` lists what there is to make. Everything is kept in .venv and .taskq; `make clean` removes both.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench clean
+
+help:  ## this list
+	@sed -n 's/^\([a-z]*\):.*##  *\(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
+
+demo: $(INSTALLED)  ## files, HTTP requests and primes, with a private Redis and a worker
+	@$(BIN)/python -m examples.guide.demo
+
+test: check  ## the static checks and the whole test suite
+	$(BIN)/python -m pytest
+
+check: $(INSTALLED)  ## the static checks: lint, format, types, imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict --package taskq --package taskq_workers
+	$(BIN)/mypy --strict tests/typing
+	$(BIN)/lint-imports
+
+bench: $(INSTALLED)  ## how many jobs a second this machine drains
+	@$(BIN)/python benchmarks/drain.py
+
+clean:  ## removes what the others made, and the data of the private Redis
+	rm -rf $(VENV) .taskq .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamp is there only while the environment is whole: an installation that was interrupted starts from nothing.
+$(INSTALLED): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "error: taskq needs Python 3.11 or newer"; echo "  hint: make PYTHON=/path/to/python3.11"; exit 1; } >&2
+	@if [ -e $@ ]; then rm $@; else echo "setting up $(VENV)"; $(PYTHON) -m venv --clear $(VENV); fi || \
+		{ echo "error: cannot create $(VENV)"; echo "  hint: apt install python3-venv"; exit 1; } >&2
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev]"
+	@touch $@

@@ -1,0 +1,62 @@
+"""taskq: a task queue for Python on Redis."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from taskq._version import __version__
+
+if TYPE_CHECKING:
+    from taskq.app import TaskQ, task
+    from taskq.declaration import Declaration
+    from taskq.errors import TaskFailed, TaskqError, TimeLimit
+    from taskq.job import CurrentJob, Job, current_job
+    from taskq.retry import Backoff, Retry
+    from taskq.tasks import AsyncTask, Task
+
+_HOMES = {
+    "AsyncTask": "taskq.tasks",
+    "Backoff": "taskq.retry",
+    "CurrentJob": "taskq.job",
+    "Declaration": "taskq.declaration",
+    "Job": "taskq.job",
+    "Retry": "taskq.retry",
+    "Task": "taskq.tasks",
+    "TaskFailed": "taskq.errors",
+    "TaskQ": "taskq.app",
+    "TaskqError": "taskq.errors",
+    "TimeLimit": "taskq.errors",
+    "current_job": "taskq.job",
+    "task": "taskq.app",
+}
+
+__all__ = [
+    "AsyncTask",
+    "Backoff",
+    "CurrentJob",
+    "Declaration",
+    "Job",
+    "Retry",
+    "Task",
+    "TaskFailed",
+    "TaskQ",
+    "TaskqError",
+    "TimeLimit",
+    "__version__",
+    "current_job",
+    "task",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Public names are imported when they are first used: `taskq --help` must not import redis."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'taskq' has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

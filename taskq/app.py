@@ -1,0 +1,271 @@
+"""The app: its tasks, its connection, and what a handle asks of it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import TimeoutError as FutureTimeout
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, ParamSpec, Protocol, TypeVar, overload
+
+from taskq.broker import calls, embedded, keys
+from taskq.broker.broker import Broker
+from taskq.broker.call import Call
+from taskq.clock import SYSTEM_CLOCK, Clock
+from taskq.codec import DEFAULT_LIMIT, HARD_LIMIT, ErrorInfo, Record, decode_job, decode_record, encode_record
+from taskq.config import redis_url
+from taskq.declaration import RESULT_TTL, RETRIES, Exceptions, Lane, declare, module_name
+from taskq.errors import BrokerUnavailable, ConfigError, ResultTimeout
+from taskq.ids import named_id, show
+from taskq.job import Job, Status
+from taskq.outbox import Outbox
+from taskq.results import Mailbox
+from taskq.retry import Backoff
+from taskq.tasks import AsyncTask, Task
+from taskq.units import Duration
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Lines:
+    """What belongs to one process: connections do not survive a fork."""
+
+    pid: int
+    broker: Broker
+    mailbox: Mailbox
+    outbox: Outbox
+
+
+class Decorator(Protocol):
+    """`@app.task(...)` with arguments."""
+
+    @overload
+    def __call__(self, func: Callable[P, Coroutine[Any, Any, R]], /) -> AsyncTask[P, R]: ...
+    @overload
+    def __call__(self, func: Callable[P, R], /) -> Task[P, R]: ...
+
+
+class TaskQ:
+    """An app: a table of tasks and a namespace on a Redis.
+
+    `url`: redis://, rediss://, unix:// or embedded://; None takes TASKQ_URL, REDIS_URL, `url` in [tool.taskq], or
+    redis://localhost:6379/0, when it is first needed. `namespace`: apps that share one see each other's jobs.
+    `size_limit`: bytes of an encoded job or result, at most 16 MiB. Nothing is connected until it is needed; one app
+    serves all threads, event loops and forked children of a program.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        namespace: str = "taskq",
+        size_limit: int = DEFAULT_LIMIT,
+        clock: Clock = SYSTEM_CLOCK,
+    ):
+        if not 0 < size_limit <= HARD_LIMIT:
+            raise ConfigError(f"size_limit {size_limit} cannot be used\n  hint: 1 to {HARD_LIMIT} bytes")
+        self.namespace = keys.check_name(namespace, "namespace")
+        self.size_limit = size_limit
+        self.tasks: dict[str, Task[..., Any]] = {}
+        self.exceptions: dict[str, type[BaseException]] = {}
+        self.url = url
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._lines: _Lines | None = None
+
+    # Declaring
+
+    @overload
+    def task(self, func: Callable[P, Coroutine[Any, Any, R]], /) -> AsyncTask[P, R]: ...
+    @overload
+    def task(self, func: Callable[P, R], /) -> Task[P, R]: ...
+    @overload
+    def task(
+        self,
+        *,
+        name: str | None = None,
+        queue: str = "default",
+        pool: Lane | None = None,
+        retries: int = RETRIES,
+        retry_on: Exceptions = Exception,
+        no_retry_on: Exceptions = (),
+        backoff: Backoff | Duration | None = None,
+        timeout: Duration | None = None,
+        result_ttl: Duration = RESULT_TTL,
+    ) -> Decorator: ...
+    def task(self, func: Any = None, /, **declared: Any) -> Any:
+        """Register a function as a task: `@app.task` or `@app.task(retries=5)`.
+
+        `name`: default module.qualname. `queue`: default "default". `pool`: the lane, "io" (default), "cpu", or "async"
+        (default for `async def`). `retries`: re-tries after failures. `retry_on`, `no_retry_on`: exception types.
+        `backoff`: ceiling of the first delay, or a Backoff. `timeout`: soft limit; the hard one follows. `result_ttl`:
+        how long the result is kept, 0 for not at all. Durations: seconds, timedelta or "10m". Raises ConfigError.
+        """
+        if func is None:
+            return lambda f: self._register(f, **declared)
+        return self._register(func, **declared)
+
+    def register_exceptions(self, *types: type[BaseException]) -> None:
+        """Let `result()` raise these types themselves instead of TaskFailed: they are called with the original's args."""
+        for kind in types:
+            self.exceptions[f"{module_name(kind)}.{kind.__qualname__}"] = kind
+
+    def _register(self, func: Callable[..., Any], **declared: Any) -> Task[..., Any]:
+        declaration = declare(func, **declared)
+        known = self.tasks.get(declaration.name)
+        if known is not None and module_name(known.declaration.func) != module_name(func):
+            raise ConfigError(f"task '{declaration.name}' is registered twice\n  hint: give one of them another name=")
+        self.register_exceptions(*declaration.retry_on, *declaration.no_retry_on)
+        kind = AsyncTask if declaration.pool == "async" else Task
+        task: Task[..., Any] = kind(self, declaration)
+        self.tasks[declaration.name] = task
+        return task
+
+    # The connection
+
+    @property
+    def broker(self) -> Broker:
+        """This process's broker."""
+        return self._connect().broker
+
+    def use(self, broker: Broker) -> None:
+        """Take `broker` instead of the URL's (a worker shares its own; tests pass one on fakeredis)."""
+        self._lines = _Lines(os.getpid(), broker, Mailbox(broker, self._clock), Outbox(broker))
+
+    def _connect(self) -> _Lines:
+        lines = self._lines
+        if lines is not None and lines.pid == os.getpid():
+            return lines
+        with self._lock:
+            if self._lines is None or self._lines.pid != os.getpid():
+                url = redis_url(self.url).value
+                self.use(Broker(embedded.resolve(url) if url.startswith("embedded:") else url, self.namespace))
+            assert self._lines is not None
+            return self._lines
+
+    def close(self) -> None:
+        """Close the connections. The app can be used again."""
+        lines, self._lines = self._lines, None
+        if lines is not None and lines.pid == os.getpid():
+            lines.broker.close()
+
+    # What tasks and handles ask for
+
+    def now(self) -> float:
+        return self._clock.now()
+
+    def carry(self, call: Call[T]) -> T:
+        try:
+            return self._connect().broker.run(call)
+        except BrokerUnavailable as error:
+            raise BrokerUnavailable(f"{error}\n{self._advice()}") from None
+
+    async def acarry(self, call: Call[T]) -> T:
+        try:
+            return await self._connect().outbox.run(call)
+        except BrokerUnavailable as error:
+            raise BrokerUnavailable(f"{error}\n{self._advice()}") from None
+
+    def _advice(self) -> str:
+        return (
+            f"  url from: {redis_url(self.url).source}\n"
+            "  hint: start one (apt install redis-server), or use   embedded://   which brings its own"
+        )
+
+    def wait(self, job_id: bytes, timeout: float | None) -> bytes:
+        """The outcome record of a job, once it is there."""
+        mailbox = self._connect().mailbox
+        (future,), call = mailbox.expect([job_id])
+        try:
+            mailbox.absorb([job_id], self.carry(call))
+            return future.result(timeout)
+        except FutureTimeout:
+            raise ResultTimeout(_late(job_id, timeout)) from None
+        finally:
+            if not future.done():
+                mailbox.forget(job_id)
+
+    async def await_(self, job_id: bytes, timeout: float | None) -> bytes:
+        """`wait` for coroutines."""
+        mailbox = self._connect().mailbox
+        (future,), call = mailbox.expect([job_id])
+        try:
+            mailbox.absorb([job_id], await self.acarry(call))
+            return await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(future)), timeout)
+        except TimeoutError:
+            raise ResultTimeout(_late(job_id, timeout)) from None
+        finally:
+            if not future.done():
+                mailbox.forget(job_id)
+
+    def job(self, job_id: str) -> Job[Any]:
+        """A handle on a job enqueued elsewhere, by its id. Nothing is looked up yet."""
+        key = None if show(named_id(job_id)) == job_id else job_id
+        return Job(self, named_id(job_id), "", key)
+
+    def job_status(self, job_id: bytes, route: str) -> Status:
+        found = self.carry(calls.locate(job_id, route or self._route_of(job_id)))
+        if found.place != "done" or found.record is None:
+            return found.place
+        return "cancelled" if decode_record(found.record).state == "cancelled" else "done"
+
+    def cancel_job(self, job_id: bytes, route: str, name: str) -> bool:
+        route = route or self._route_of(job_id)
+        record = cancelled_record(name, self.now())
+        (place,) = self.carry(calls.cancel([(job_id, route)], record, RESULT_TTL))
+        return place in ("queued", "delayed", "parked")
+
+    def _route_of(self, job_id: bytes) -> str:
+        body = self.carry(calls.locate(job_id, "")).body
+        return decode_job(body, self.size_limit).route if body else ""
+
+
+def cancelled_record(name: str, now: float) -> bytes:
+    """The outcome of a job that was cancelled before it started."""
+    text = f"job {name} was cancelled"
+    return outcome_record("cancelled", ErrorInfo(type="taskq.errors.JobCancelled", text=text, args=(text,)), now)
+
+
+def outcome_record(state: str, error: ErrorInfo, now: float) -> bytes:
+    """The outcome of a job that ended without running to an end of its own."""
+    return encode_record(
+        Record(state=state, error=error, task="", enqueued_at=now, started_at=now, seconds=0.0, attempt=0, worker="")
+    )
+
+
+def _late(job_id: bytes, timeout: float | None) -> str:
+    return f"job {show(job_id)} has no outcome after {timeout:g} s of waiting\n  hint: taskq jobs show {show(job_id)}"
+
+
+@cache
+def default_app() -> TaskQ:
+    """The app of the bare `@task`."""
+    return TaskQ()
+
+
+@overload
+def task(func: Callable[P, Coroutine[Any, Any, R]], /) -> AsyncTask[P, R]: ...
+@overload
+def task(func: Callable[P, R], /) -> Task[P, R]: ...
+@overload
+def task(
+    *,
+    name: str | None = None,
+    queue: str = "default",
+    pool: Lane | None = None,
+    retries: int = RETRIES,
+    retry_on: Exceptions = Exception,
+    no_retry_on: Exceptions = (),
+    backoff: Backoff | Duration | None = None,
+    timeout: Duration | None = None,
+    result_ttl: Duration = RESULT_TTL,
+) -> Decorator: ...
+def task(func: Any = None, /, **declared: Any) -> Any:
+    """`TaskQ.task` of the default app, which takes its URL from the environment or pyproject.toml."""
+    return default_app().task(func, **declared) if func is not None else default_app().task(**declared)

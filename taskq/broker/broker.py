@@ -1,0 +1,104 @@
+"""The broker: one namespace on one Redis. It carries calls; what they mean is in `calls`, what they do in `scripts/`.
+
+calls.enqueue(...) -> Call -> Broker.run    on a pooled connection, for producers and operators
+                           -> Link          on a connection of its own, for loops that wait
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import redis
+
+from taskq.broker import keys
+from taskq.broker.call import Call
+from taskq.broker.connection import Connection, converse, is_unknown_script, pool_for, take, translate
+from taskq.broker.scripts import load
+
+T = TypeVar("T")
+Now = Callable[[], float]
+
+
+class Broker:
+    """`url` as redis-py takes it. `pool` and `now` (seconds) are for tests: another kind of connection, another time."""
+
+    def __init__(
+        self, url: str, namespace: str = "taskq", *, pool: redis.ConnectionPool | None = None, now: Now | None = None
+    ):
+        self.url = url
+        self.namespace = namespace
+        self.prefix = keys.prefix(namespace)
+        self._pool = pool or pool_for(url)
+        self._now = now
+
+    def key(self, name: str, rest: str | bytes = b"") -> bytes:
+        """The full key of row `name` of the data model."""
+        return self.prefix + keys.MODEL[name].suffix.encode() + (rest.encode() if isinstance(rest, str) else rest)
+
+    def run(self, call: Call[T]) -> T:
+        """Carry out `call` and return its value.
+
+        A connection that turns out to be dead is replaced and the call sent again, where it may be. Raises
+        BrokerUnavailable, BrokerError, QueueFull.
+        """
+        try:
+            connection: Connection = take(self._pool)
+            try:
+                reply = self._ask(connection, call)
+            except BaseException:
+                # A TimeLimit in a job, too: the next to take this connection must not read the answer to `call`.
+                connection.disconnect()
+                raise
+            finally:
+                self._pool.release(connection)
+        except (redis.RedisError, OSError) as error:
+            raise translate(error, self.url) from None
+        return self.value(call, reply)
+
+    def _ask(self, connection: Connection, call: Call[Any]) -> Any:
+        try:
+            return self.converse(connection, [call])[0]
+        except (redis.ConnectionError, OSError):
+            if not call.again:
+                raise
+            connection.disconnect()
+            connection.connect()
+            return self.converse(connection, [call])[0]
+
+    def connection(self) -> Connection:
+        """A connection to keep, not connected yet."""
+        return self._pool.make_connection()
+
+    def close(self) -> None:
+        """Close the pool's connections. The broker can be used again."""
+        self._pool.disconnect()
+
+    def words(self, call: Call[Any]) -> tuple[Any, ...]:
+        """The command that `call` is sent as."""
+        if not call.is_script:
+            return (call.name, *call.args)
+        script = load(call.name, time_as_argument=self._now is not None)
+        words = ("EVALSHA", script.sha, 1, self.prefix, *call.args)
+        return (*words, round(self._now() * 1000)) if self._now and script.timed else words
+
+    def value(self, call: Call[T], reply: Any) -> T:
+        """The value of `call`, or its error raised in our words."""
+        if isinstance(reply, Exception):
+            raise translate(reply, self.url) from None
+        return call.parse(reply)
+
+    def converse(self, connection: Connection, calls: Sequence[Call[Any]]) -> list[Any]:
+        """Raw replies for `calls`, sent as one pipeline."""
+        return self.complete(connection, calls, converse(connection, [self.words(call) for call in calls]))
+
+    def complete(self, connection: Connection, calls: Sequence[Call[Any]], replies: list[Any]) -> list[Any]:
+        """`replies`, with those calls sent anew whose script the server did not know (it ran none of them)."""
+        unknown = [index for index, reply in enumerate(replies) if is_unknown_script(reply)]
+        if unknown:
+            sources = {load(calls[index].name, time_as_argument=self._now is not None).source for index in unknown}
+            converse(connection, [("SCRIPT", "LOAD", source) for source in sources])
+            again = converse(connection, [self.words(calls[index]) for index in unknown])
+            for index, reply in zip(unknown, again, strict=True):
+                replies[index] = reply
+        return replies

@@ -1,0 +1,251 @@
+"""Every request the project makes to Redis: one typed function for each script, the only one that knows its ARGV.
+
+They build calls; `Broker.run` or a `Link` carries them. Durations are in seconds here and in milliseconds in Lua.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+from typing import Any, cast
+
+from taskq.broker.call import Call, Word
+from taskq.broker.records import Adopted, Beat, Claim, Claimed, JobRow, Located, Place, QueueRow, Reaped, WorkerRow
+
+LOSS_LIMIT = 3
+"""A job whose process died this often while it ran is dead."""
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)
+
+
+def _flat(rows: Iterable[tuple[Word, ...]]) -> Iterator[Word]:
+    return chain.from_iterable(rows)
+
+
+def _members(reply: list[bytes]) -> tuple[bytes, ...]:
+    return tuple(reply)
+
+
+# Producers
+
+
+def enqueue(
+    route: str,
+    jobs: Iterable[tuple[bytes, bytes]],
+    *,
+    delay: float | None = None,
+    eta: float | None = None,
+    named: bool = False,
+) -> Call[int]:
+    """Store (id, body) pairs, at most some 500; the answer is how many ids were new. `eta` is seconds since the epoch."""
+    head = (route, "" if delay is None else _ms(delay), "" if eta is None else _ms(eta), "named" if named else "")
+    return Call("enqueue", (*head, *_flat(jobs)), int)
+
+
+def await_outcome(client: bytes, ids: Sequence[bytes]) -> Call[Sequence[bytes | None]]:
+    """For each id its record, b"" where there is no such job, None where `client` will be told."""
+    return Call("await", (client, *ids), list)
+
+
+def told(reply_key: bytes, block: float) -> Call[list[bytes]]:
+    """Wait for the ids of jobs that have an outcome: [] when none came in `block` seconds."""
+    return Call("BLPOP", (reply_key, block), lambda reply: reply[1:] if reply else [], again=False)
+
+
+def told_more(reply_key: bytes) -> Call[list[bytes]]:
+    return Call("LPOP", (reply_key, 1000), lambda reply: reply or [], again=False)
+
+
+def cancel(jobs: Iterable[tuple[bytes, str]], record: bytes, ttl: float) -> Call[list[Place]]:
+    """End (id, route) jobs that have not started. The answer is the place each was in."""
+    return Call("cancel", (record, _ms(ttl), *_flat(jobs)), _places)
+
+
+# Worker processes
+
+
+def register(epoch: str, lease: float, info: dict[str, Word]) -> Call[bool]:
+    return Call("register", (epoch, _ms(lease), *_flat(info.items())), bool)
+
+
+def claim(epoch: str, sequence: int, wants: dict[str, int], queues: Sequence[str]) -> Call[Claim]:
+    """Up to `wants` jobs by lane, from `queues` in order. `sequence` grows by what was claimed before."""
+    return Call("claim", (epoch, sequence, len(wants), *_flat(wants.items()), *queues), _claim, again=False)
+
+
+def _claim(reply: list[Any]) -> Claim:
+    lease = reply[0].decode()
+    if lease != "ok":
+        return Claim(lease)
+    _, members, bodies, troubled = reply
+    jobs = list(map(Claimed, members, bodies))
+    for at in range(0, len(troubled), 3):
+        index, history, losses = troubled[at : at + 3]
+        jobs[index] = Claimed(members[index], bodies[index], history or None, losses)
+    return Claim("ok", tuple(jobs))
+
+
+def commit(epoch: str, finished: Iterable[tuple[bytes, float, str, bytes]]) -> Call[tuple[bytes, ...]]:
+    """Outcomes as (member, result ttl, run-time bucket, record). The answer is the members whose outcome was dropped."""
+    flat = _flat((member, _ms(ttl), bucket, record) for member, ttl, bucket, record in finished)
+    return Call("commit", (epoch, *flat), _members)
+
+
+def retry(epoch: str, failed: Iterable[tuple[bytes, float, bytes]]) -> Call[tuple[bytes, ...]]:
+    """Put (member, delay, history) aside. The answer is the members that were not ours any more."""
+    flat = _flat((member, _ms(delay), history) for member, delay, history in failed)
+    return Call("retry", (epoch, *flat), _members)
+
+
+def bury(epoch: str, failed: Iterable[tuple[bytes, bytes, bytes]]) -> Call[tuple[bytes, ...]]:
+    """Make (member, record, history) dead letters. The answer is the members that were not ours any more."""
+    return Call("bury", (epoch, *_flat(failed)), _members)
+
+
+def park(epoch: str, patience: float, members: Iterable[bytes]) -> Call[tuple[bytes, ...]]:
+    return Call("park", (epoch, _ms(patience), *members), _members)
+
+
+def unpark(members: Iterable[bytes]) -> Call[int]:
+    return Call("unpark", tuple(members), int)
+
+
+def give_back(epoch: str, members: Iterable[bytes]) -> Call[int]:
+    """Put members, given in claim order, back at the head of their lines."""
+    return Call("give_back", (epoch, *members), int)
+
+
+def adopt(epoch: str, skip: int, queues: Sequence[str]) -> Call[Adopted]:
+    return Call("adopt", (epoch, skip, *queues), lambda r: Adopted(tuple(r[0]), tuple(zip(r[1], r[2], strict=True))))
+
+
+def doorbell(bells: Sequence[bytes], block: float) -> Call[bytes | None]:
+    """Wait for one of `bells` (full keys) to ring; the answer is which, or None after `block` seconds."""
+    return Call("BLPOP", (*bells, block), lambda reply: cast("bytes", reply[0]) if reply else None, again=False)
+
+
+def poke(poke_key: bytes) -> Call[int]:
+    return Call("RPUSH", (poke_key, "1"), int)
+
+
+# Supervisors
+
+
+def heartbeat(lease: float, gap: float, started: dict[str, bytes]) -> Call[Beat]:
+    """Renew the leases of our epochs; `started` has for each the ids it is running, joined."""
+    return Call("heartbeat", (_ms(lease), _ms(gap), *_flat(started.items())), _beat)
+
+
+def _beat(reply: list[Any]) -> Beat:
+    lost, victim, due = reply
+    return Beat(tuple(epoch.decode() for epoch in lost), victim.decode() or None, _due(due))
+
+
+def _due(reply: int) -> float | None:
+    return None if reply < 0 else reply / 1000
+
+
+def promote(unknown_task_record: bytes) -> Call[float | None]:
+    """Put due jobs in line. The answer is in how many seconds the next is due, or None."""
+    return Call("promote", (unknown_task_record,), _due)
+
+
+def reap(epoch: str, lost_record: bytes, started: bytes | None) -> Call[Reaped]:
+    """Take back what a dead process held. `started`: the ids it was running, joined; None takes the last heartbeat's."""
+    return Call("reap", (epoch, LOSS_LIMIT, lost_record, b"*" if started is None else started), lambda r: Reaped(*r))
+
+
+def pending(queues: Sequence[str]) -> Call[bool]:
+    """Is a job ready in these queues, or held by anybody?"""
+    return Call("pending", tuple(queues), lambda reply: any(reply))
+
+
+# Operators
+
+
+def locate(job_id: bytes, route: str) -> Call[Located]:
+    return Call("locate", (job_id, route), _located)
+
+
+def _located(reply: list[Any]) -> Located:
+    place, worker, due, body, record, history, losses = reply
+    return Located(
+        place=cast("Place", place.decode()),
+        worker=worker.decode() or None,
+        due=float(due) / 1000 if due else None,
+        body=body or None,
+        record=record or None,
+        history=history or None,
+        losses=losses,
+    )
+
+
+def _places(reply: list[bytes]) -> list[Place]:
+    return [cast("Place", place.decode()) for place in reply]
+
+
+def delete(jobs: Iterable[tuple[bytes, str]]) -> Call[list[Place]]:
+    """Forget (id, route) jobs that no worker holds. The answer is the place each was in."""
+    return Call("delete", tuple(_flat(jobs)), _places)
+
+
+def revive(jobs: Iterable[tuple[bytes, str]]) -> Call[list[Place]]:
+    """Put dead or delayed (id, route) jobs in line. The answer is the place each was in."""
+    return Call("revive", tuple(_flat(jobs)), _places)
+
+
+def purge(route: str) -> Call[tuple[int, int]]:
+    """Forget up to 500 jobs in line. The answer is how many went, and how many are left in that list."""
+    return Call("purge", (route,), lambda reply: (reply[0], reply[1]))
+
+
+def pause(queue: str, by: str) -> Call[bool]:
+    return Call("pause", (queue, by), bool)
+
+
+def resume(queue: str) -> Call[bool]:
+    return Call("resume", (queue,), bool)
+
+
+def overview(minutes: int = 10) -> Call[list[QueueRow]]:
+    return Call("overview", (minutes,), lambda reply: sorted(map(_queue_row, reply), key=lambda row: row.name))
+
+
+def _queue_row(row: list[Any]) -> QueueRow:
+    name, ready, delayed, parked, dead, paused, oldest, flat = row
+    counters = {field.decode(): int(n) for field, n in zip(flat[::2], flat[1::2], strict=True)}
+    return QueueRow(name.decode(), ready, delayed, parked, dead, paused.decode() or None, oldest or None, counters)
+
+
+def browse(place: Place, queue: str, skip: int, limit: int) -> Call[list[JobRow]]:
+    """A page of one queue's jobs that are queued, delayed, parked or dead."""
+    return Call("browse", (place, queue, skip, limit), lambda reply: [_job_row(*row) for row in reply])
+
+
+def _job_row(member: bytes, time: bytes, body: bytes, record: bytes) -> JobRow:
+    return JobRow(member, float(time) / 1000 if time else None, body, record or None)
+
+
+def holdings() -> Call[list[WorkerRow]]:
+    """Every live worker process and what it holds."""
+    return Call("holdings", (), lambda reply: [_worker_row(*row) for row in reply])
+
+
+def _worker_row(epoch: bytes, lease: int, held: list[bytes], flat: list[bytes]) -> WorkerRow:
+    info = {k.decode(): v.decode() for k, v in zip(flat[::2], flat[1::2], strict=True) if k != b"started"}
+    return WorkerRow(epoch.decode(), lease / 1000, tuple(held), info)
+
+
+def ping() -> Call[bool]:
+    return Call("PING", (), bool)
+
+
+def info() -> Call[dict[str, str]]:
+    return Call("INFO", (), _info)
+
+
+def _info(reply: bytes) -> dict[str, str]:
+    lines = (line.partition(":") for line in reply.decode().splitlines() if not line.startswith("#"))
+    return {key: value for key, _, value in lines if key}

@@ -1,0 +1,110 @@
+"""Connections to Redis: redis-py's, with its retries off, and its errors in our words.
+
+redis-py repeats a command whose reply was lost; with a queue that stores a job twice or loses one. So nothing is ever
+repeated below this module: who sends a call knows whether it may be sent again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from taskq.errors import BrokerError, BrokerUnavailable, ConfigError, QueueFull
+
+CONNECT_TIMEOUT = 1.5
+READ_TIMEOUT = 5.0
+"""Seconds. More than any doorbell blocks."""
+
+Connection = Any
+"""A redis.Connection of whichever version is installed: connect, pack_commands, send_packed_command, read_response."""
+
+_PASSING = ("LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "UNBLOCKED", "BUSY ")
+_PASSING_ERRORS = (redis.exceptions.ReadOnlyError, redis.exceptions.ClusterDownError, redis.exceptions.TryAgainError)
+"""Of these redis-py cuts the word off the text."""
+
+_IN_SCRIPT = re.compile(r"^Error running script \(call to \w+\): (?:@user_script: ?\d+: )*-?")
+"""What Redis 6.2 puts before the error of a command that a script called."""
+
+
+def mask(url: str) -> str:
+    """`url` without its password, as it may be shown and logged."""
+    return re.sub(r"([?&]password=)[^&]*", r"\1***", re.sub(r"(://[^:/@]*):.*@", r"\1:***@", url))
+
+
+def pool_for(url: str) -> redis.ConnectionPool:
+    """A pool of connections to `url` (redis://, rediss://, unix://); nothing is connected yet. Raises ConfigError."""
+    options: dict[str, Any] = {
+        "retry": Retry(NoBackoff(), 0),
+        "socket_connect_timeout": CONNECT_TIMEOUT,
+        "socket_timeout": READ_TIMEOUT,
+        "protocol": 2,
+    }
+    if not url.startswith("unix:"):
+        options["socket_keepalive"] = True
+    else:
+        del options["socket_connect_timeout"]
+    try:
+        return redis.ConnectionPool.from_url(url, **options)
+    except ValueError as error:
+        reason = str(error).split(" as '")[
+            0
+        ]  # "Port could not be cast to integer value as '...'" quotes a password with a "/"
+        hint = "redis://[user:password@]host:port/db, with / : @ of the password as %2F %3A %40"
+        raise ConfigError(f"cannot use the Redis URL {mask(url)!r}: {reason}\n  hint: {hint}") from None
+
+
+def take(pool: redis.ConnectionPool) -> Connection:
+    """A connection of `pool`, maybe not connected yet; give it back with `pool.release`."""
+    return pool.get_connection("_") if int(redis.__version__.split(".", maxsplit=1)[0]) < 6 else pool.get_connection()
+
+
+def file_number(connection: Connection) -> int:
+    """The file descriptor of a connected connection. redis-py has no public name for it."""
+    return int(connection._sock.fileno())
+
+
+def converse(connection: Connection, commands: Sequence[Sequence[Any]]) -> list[Any]:
+    """Send `commands` in one write and read a reply for each. Errors of the server are returned in their place."""
+    send(connection, commands)
+    return [read(connection) for _ in commands]
+
+
+def send(connection: Connection, commands: Sequence[Sequence[Any]]) -> None:
+    connection.send_packed_command(connection.pack_commands(commands), check_health=False)
+
+
+def read(connection: Connection) -> Any:
+    try:
+        return connection.read_response()
+    except redis.ResponseError as error:
+        return error
+
+
+def is_unknown_script(reply: object) -> bool:
+    return isinstance(reply, redis.exceptions.NoScriptError)
+
+
+BROKEN = (redis.ConnectionError, redis.TimeoutError, OSError)
+"""What a connection raises when it is of no more use."""
+
+
+def translate(error: BaseException, url: str) -> Exception:
+    """`error` of redis-py as one of ours. `url` is shown masked."""
+    text = re.sub(r"^Error \S+ (while )?connecting to .*?\. ", "", str(error)).strip().rstrip(".")
+    text = _IN_SCRIPT.sub("", text)
+    if isinstance(error, (*BROKEN, redis.exceptions.BusyLoadingError)) and not isinstance(
+        error, redis.AuthenticationError
+    ):
+        return BrokerUnavailable(f"cannot reach Redis at {mask(url)} ({text.lower() or type(error).__name__})")
+    if text.startswith("OOM") or isinstance(error, redis.exceptions.OutOfMemoryError):
+        return QueueFull(
+            "cannot enqueue: Redis has reached its maxmemory\n  hint: let workers drain the queues, or raise maxmemory"
+        )
+    if text.startswith(_PASSING) or isinstance(error, _PASSING_ERRORS):
+        return BrokerUnavailable(f"cannot use Redis at {mask(url)} now ({text})")
+    return BrokerError(f"Redis at {mask(url)} refused a command: {text}")

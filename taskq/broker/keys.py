@@ -1,0 +1,101 @@
+"""The data model: every key, its type and what it holds. It is written here and nowhere else.
+
+All keys of a namespace carry one hash tag (`{taskq}:jobs`), so they share a slot and any script may touch any
+of them. Scripts name the keys they use in their header (`-- uses: jobs ready`), and get a Lua local for each
+(`JOBS`, `READY`), made from this table.
+
+A **member** is how a job stands in a list or sorted set: its 16-byte id followed by its route, which is the
+suffix of its ready list: `<queue>:<lane>` or `<queue>:<lane>:<priority>`. So any script can put a job back where
+it belongs without looking into its body.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from taskq.errors import ConfigError
+
+ID_BYTES = 16
+LANES = ("io", "cpu", "async")
+SOLO = "solo"
+"""The lane of jobs that were lost twice: they run alone in a process of their own."""
+DEFAULT_PRIORITY = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One row of the data model. `suffix` ends in ':' where a name (queue, id, epoch, client) follows."""
+
+    suffix: str
+    type: str
+    holds: str
+
+
+MODEL = {
+    "ready": Key("ready:", "list", "by route: members in line, oldest first"),
+    "jobs": Key("jobs", "hash", "id -> body, from enqueue until the outcome; a dead job keeps its body"),
+    "delayed": Key("delayed:", "zset", "by queue: members by due time (ms): delays and retries"),
+    "parked": Key("parked:", "zset", "by queue: members whose task no worker knew, by the time they are given up (ms)"),
+    "held": Key(
+        "held:", "zset", "by epoch: what one worker process holds, in claim order; membership is claim and fence"
+    ),
+    "dead": Key("dead:", "zset", "by queue: members of dead letters, by time of death (ms)"),
+    "attempts": Key("attempts", "hash", "id -> history (count and last attempts); only of jobs that failed once"),
+    "losses": Key("losses", "hash", "id -> how often its process died while it ran"),
+    "cancelled": Key("cancelled", "hash", "id -> route: cancelled jobs whose member still stands in a ready list"),
+    "result": Key("result:", "string", "by id: the outcome record; with a TTL, or without one while the job is dead"),
+    "awaited": Key("awaited", "hash", "id -> the 8-byte names of the clients that wait for its outcome"),
+    "reply": Key("reply:", "list", "by client: ids whose outcome is there (TTL)"),
+    "wake": Key("wake:", "list", "by queue:lane, or 'timer': doorbells; at most one token, never a job"),
+    "poke": Key("poke:", "list", "by epoch: the doorbell of one worker process"),
+    "queues": Key("queues", "set", "every queue that ever had a job"),
+    "config": Key("config:", "hash", "by queue: 'paused' -> who and when"),
+    "stats": Key("stats:", "hash", "by queue:minute: counters and run-time buckets (kept for a day)"),
+    "workers": Key("workers", "zset", "epoch -> lease expiry (ms) of every live worker process"),
+    "worker": Key("worker:", "hash", "by epoch: what it is; 'started': ids it was running at the last heartbeat"),
+    "fenced": Key("fenced", "set", "epochs declared dead that may still hold jobs"),
+    "clock": Key("clock", "hash", "'beat' -> when any supervisor last sent a heartbeat (outage guard)"),
+}
+
+_NAME = re.compile(r"[A-Za-z0-9_.\-]{1,100}")
+
+
+def check_name(name: str, what: str) -> str:
+    """`name` if it can be part of a key; else ConfigError. `what` says what it names."""
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        shown = repr(name)[:60]
+        raise ConfigError(f"{what} {shown} cannot be used\n  hint: 1 to 100 of the characters A-Z a-z 0-9 _ . -")
+    return name
+
+
+def prefix(namespace: str) -> bytes:
+    """What every key of `namespace` begins with."""
+    return f"{{{check_name(namespace, 'namespace')}}}:".encode()
+
+
+def route(queue: str, lane: str, priority: int = DEFAULT_PRIORITY) -> str:
+    """The suffix of a ready list."""
+    return f"{queue}:{lane}" if priority == DEFAULT_PRIORITY else f"{queue}:{lane}:{priority}"
+
+
+def member_id(member: bytes) -> bytes:
+    return member[:ID_BYTES]
+
+
+def member_route(member: bytes) -> str:
+    return member[ID_BYTES:].decode()
+
+
+def route_queue(route: str) -> str:
+    return route.split(":", 1)[0]
+
+
+def route_lane(route: str) -> str:
+    return route.split(":", 2)[1]
+
+
+def bells(namespace_prefix: bytes, queues: tuple[str, ...], lanes: tuple[str, ...]) -> list[bytes]:
+    """The doorbells that a fetcher with room in `lanes` listens to."""
+    start = namespace_prefix + MODEL["wake"].suffix.encode()
+    return [start + f"{queue}:{lane}".encode() for queue in queues for lane in lanes]

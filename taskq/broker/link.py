@@ -1,0 +1,101 @@
+"""A link: one connection to Redis of its own, for a loop that waits on it, and how long to wait when it breaks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import redis
+
+from taskq.broker.broker import Broker
+from taskq.broker.call import Call
+from taskq.broker.connection import Connection, file_number, read, send, translate
+
+
+class Link:
+    """One connection of its own: requests go out in one write, their replies come in order.
+
+    It connects when it is first used and again after an error. Not for several threads.
+    """
+
+    def __init__(self, broker: Broker):
+        self._broker = broker
+        self._connection: Connection = broker.connection()
+        self._sent: list[Call[Any]] = []
+
+    @property
+    def waiting(self) -> bool:
+        """Is there a reply to come?"""
+        return bool(self._sent)
+
+    def fileno(self) -> int:
+        """The socket to select on while `waiting`."""
+        return file_number(self._connection)
+
+    def exchange(self, *calls: Call[Any]) -> list[Any]:
+        """The values of `calls`, in order. An error is returned in the place of the value it belongs to.
+
+        Raises BrokerUnavailable where the connection broke: then nobody knows which calls were carried out.
+        """
+        self.send(*calls)
+        return self.receive()
+
+    def send(self, *calls: Call[Any]) -> None:
+        try:
+            self._connection.connect()
+            send(self._connection, [self._broker.words(call) for call in calls])
+        except (redis.RedisError, OSError) as error:
+            raise self._broken(error) from None
+        self._sent = list(calls)
+
+    def receive(self) -> list[Any]:
+        """The values of what was sent; blocks until they are there, at most the read timeout."""
+        calls = self._sent
+        try:
+            replies = [read(self._connection) for _ in calls]
+            self._broker.complete(self._connection, calls, replies)
+        except (redis.RedisError, OSError) as error:
+            raise self._broken(error) from None
+        self._sent = []
+        return [self._value(call, reply) for call, reply in zip(calls, replies, strict=True)]
+
+    def _value(self, call: Call[Any], reply: Any) -> Any:
+        try:
+            return self._broker.value(call, reply)
+        except Exception as error:
+            return error
+
+    def _broken(self, error: Exception) -> Exception:
+        self.close()
+        return translate(error, self._broker.url)
+
+    def close(self) -> None:
+        """Drop the connection and what was sent on it."""
+        self._sent = []
+        self._connection.disconnect()
+
+
+def values(results: Sequence[Any]) -> Sequence[Any]:
+    """What `Link.exchange` answered, or the first error in it raised."""
+    for result in results:
+        if isinstance(result, Exception):
+            raise result
+    return results
+
+
+class Reconnect:
+    """How long to wait before the next try: from 20 ms, doubling up to 2 s, with jitter."""
+
+    FIRST, LONGEST = 0.02, 2.0
+
+    def __init__(self) -> None:
+        self._ceiling = self.FIRST
+
+    def failed(self, chance: float) -> float:
+        """Seconds to wait; `chance` is drawn from [0, 1)."""
+        wait = self._ceiling * (0.5 + chance / 2)
+        self._ceiling = min(self._ceiling * 2, self.LONGEST)
+        return wait
+
+    def succeeded(self) -> None:
+        self._ceiling = self.FIRST

@@ -1,0 +1,89 @@
+"""What the scripts answer, as frozen records. Times are in seconds, bodies and records still encoded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+Place = Literal["unknown", "queued", "delayed", "running", "parked", "dead", "done"]
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """One job, now held. `history` is None and `losses` 0 unless it failed or was lost before."""
+
+    member: bytes
+    body: bytes
+    history: bytes | None = None
+    losses: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The answer to a claim. `lease` is "expired" until the supervisor renews it, "fenced" for ever."""
+
+    lease: Literal["ok", "expired", "fenced"]
+    jobs: tuple[Claimed, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """The answer to a heartbeat. `next_due` is in seconds from now, None where nothing waits."""
+
+    lost: tuple[str, ...]
+    victim: str | None
+    next_due: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reaped:
+    left: int
+    given_back: int
+    buried: int
+
+
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    held: tuple[bytes, ...]
+    parked: tuple[tuple[bytes, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """Where a job is and what is stored of it. `worker` holds it while running; `due` is in seconds since the epoch."""
+
+    place: Place
+    worker: str | None
+    due: float | None
+    body: bytes | None
+    record: bytes | None
+    history: bytes | None
+    losses: int
+
+
+@dataclass(frozen=True, slots=True)
+class QueueRow:
+    name: str
+    ready: int
+    delayed: int
+    parked: int
+    dead: int
+    paused: str | None
+    oldest: bytes | None
+    counters: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class JobRow:
+    member: bytes
+    time: float | None
+    body: bytes
+    record: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerRow:
+    epoch: str
+    lease_left: float
+    held: tuple[bytes, ...]
+    info: dict[str, str]

@@ -1,0 +1,55 @@
+-- claim: move jobs from the ready lists to what this worker process holds. Never sent twice.
+-- ARGV: 1 epoch, 2 sequence number of the first, 3 how many lanes L, then L pairs lane, want, then the queues in order
+-- returns: {'ok', members, bodies, {index, history, losses, ...} of those that failed or were lost before},
+--          {'expired'} while the lease has run out, {'fenced'} once the epoch was declared dead
+-- uses: ready jobs held attempts losses cancelled workers wake config
+-- include: allow_oom now route ring lines
+local epoch, sequence, lanes = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local lease = redis.call('ZSCORE', WORKERS, epoch)
+if not lease then return {'fenced'} end
+if tonumber(lease) <= now() then return {'expired'} end
+
+local members, bodies = {}, {}
+-- Held first, then out of line: whatever prefix of these writes survives a crash, no job is in no place.
+local function take(key, want)
+  local line = want > 0 and redis.call('LRANGE', key, 0, want - 1) or {}
+  if #line == 0 then return want end
+  local ids, holds = {}, {}
+  for i, member in ipairs(line) do ids[i] = id_of(member) end
+  for i, body in ipairs(redis.call('HMGET', JOBS, unpack(ids))) do
+    if body then
+      members[#members + 1], bodies[#bodies + 1] = line[i], body
+      holds[#holds + 1] = string.format('%d', sequence + #members)
+      holds[#holds + 1] = line[i]
+    else
+      redis.call('HDEL', CANCELLED, ids[i])
+    end
+  end
+  if #holds > 0 then redis.call('ZADD', HELD .. epoch, unpack(holds)) end
+  redis.call('LPOP', key, #line)
+  return want - #holds / 2
+end
+
+for q = 4 + 2 * lanes, #ARGV do
+  local queue = ARGV[q]
+  local open = redis.call('HEXISTS', CONFIG .. queue, 'paused') == 0
+  for l = 4, open and 2 + 2 * lanes or 0, 2 do
+    local levels = lines(queue, ARGV[l])
+    if redis.call('EXISTS', unpack(levels)) > 0 then
+      for _, key in ipairs(levels) do ARGV[l + 1] = take(key, tonumber(ARGV[l + 1])) end
+      -- The baton: who leaves jobs behind wakes the next fetcher.
+      if redis.call('EXISTS', unpack(levels)) > 0 then ring(queue, ARGV[l]) end
+    end
+  end
+end
+
+local troubled = {}
+if #members > 0 and redis.call('EXISTS', ATTEMPTS, LOSSES) > 0 then
+  for i, member in ipairs(members) do
+    local history, losses = redis.call('HGET', ATTEMPTS, id_of(member)), redis.call('HGET', LOSSES, id_of(member))
+    if history or losses then
+      for _, value in ipairs({i - 1, history or '', tonumber(losses or 0)}) do troubled[#troubled + 1] = value end
+    end
+  end
+end
+return {'ok', members, bodies, troubled}

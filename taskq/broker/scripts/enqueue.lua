@@ -1,0 +1,28 @@
+-- enqueue: store new jobs and put them in line, or aside until they are due; each id once.
+-- ARGV: 1 route, 2 delay in ms or '', 3 due time in ms or '', 4 'named' where the user chose the id, 5.. id, body, ...
+-- returns: how many were stored; an id that is known already is refused
+-- uses: ready jobs delayed result cancelled queues wake config stats
+-- include: now route ring delay count
+local route, named = ARGV[1], ARGV[4] == 'named'
+local members = {}
+for i = 5, #ARGV, 2 do
+  local id = ARGV[i]
+  local known = redis.call('EXISTS', RESULT .. id) == 1 or (named and redis.call('HEXISTS', CANCELLED, id) == 1)
+  if not known and redis.call('HSETNX', JOBS, id, ARGV[i + 1]) == 1 then
+    members[#members + 1] = id .. route
+  end
+end
+if #members == 0 then return 0 end
+
+local stamp, queue, lane = now(), split(route)
+if ARGV[2] == '' and ARGV[3] == '' then
+  if redis.call('RPUSH', READY .. route, unpack(members)) == #members then
+    redis.call('SADD', QUEUES, queue)
+  end
+  ring(queue, lane)
+else
+  local due = ARGV[3] == '' and stamp + ARGV[2] or ARGV[3]
+  for _, member in ipairs(members) do delay(member, due) end
+end
+count(stamp, queue, 'enqueued', #members)
+return #members

@@ -1,0 +1,32 @@
+-- heartbeat: renew the leases of a supervisor's processes, and look for one process whose lease ran out.
+-- ARGV: 1 lease in ms, 2 outage gap in ms, 3.. epoch, ids it has started, ...
+-- returns: {epochs of ours that were declared dead, one victim or '', in how many ms the next delayed job is due or -1}
+-- uses: workers worker fenced clock queues delayed
+-- include: allow_oom now
+local stamp, lease, mine, lost = now(), tonumber(ARGV[1]), {}, {}
+local last = tonumber(redis.call('HGET', CLOCK, 'beat') or stamp)
+redis.call('HSET', CLOCK, 'beat', stamp)
+
+-- The outage guard: when nobody could beat for a while (Redis was away), or the clock jumped, nobody is dead for it.
+if stamp - last > tonumber(ARGV[2]) or stamp < last then
+  for _, epoch in ipairs(redis.call('ZRANGE', WORKERS, 0, -1)) do redis.call('ZADD', WORKERS, stamp + lease, epoch) end
+end
+
+for i = 3, #ARGV, 2 do
+  mine[ARGV[i]] = true
+  if redis.call('ZSCORE', WORKERS, ARGV[i]) then
+    redis.call('ZADD', WORKERS, stamp + lease, ARGV[i])
+    redis.call('HSET', WORKER .. ARGV[i], 'started', ARGV[i + 1])
+  else
+    lost[#lost + 1] = ARGV[i]
+  end
+end
+
+-- A victim that somebody began to reap comes first: whoever began may have died himself.
+local victim = redis.call('SRANDMEMBER', FENCED) or redis.call('ZRANGEBYSCORE', WORKERS, '-inf', stamp, 'LIMIT', 0, 1)[1]
+local first = false
+for _, queue in ipairs(redis.call('SMEMBERS', QUEUES)) do
+  local due = tonumber(redis.call('ZRANGE', DELAYED .. queue, 0, 0, 'WITHSCORES')[2])
+  if due and (not first or due < first) then first = due end
+end
+return {lost, victim and not mine[victim] and victim or '', first and math.max(0, math.ceil(first - stamp)) or -1}

@@ -1,0 +1,36 @@
+-- overview: one row for each queue that ever had a job.
+-- ARGV: 1 how many minutes of counters to add up
+-- returns: rows {queue, ready, delayed, parked, dead, paused by or '', body of the oldest in line or '', {counter, n, ...}}
+-- uses: ready jobs delayed parked dead queues config stats
+-- include: now route lines
+local rows, minute = {}, math.floor(now() / 60000)
+local function waiting(queue)
+  local ready, oldest = 0, ''
+  for _, lane in ipairs(LANES) do
+    for _, key in ipairs(redis.call('EXISTS', unpack(lines(queue, lane))) > 0 and lines(queue, lane) or {}) do
+      local first = redis.call('LINDEX', key, 0)
+      if first and oldest == '' then oldest = redis.call('HGET', JOBS, id_of(first)) or '' end
+      ready = ready + redis.call('LLEN', key)
+    end
+  end
+  return ready, oldest
+end
+
+local function counters(queue)
+  local sum, flat = {}, {}
+  for ago = 0, ARGV[1] - 1 do
+    local fields = redis.call('HGETALL', STATS .. queue .. ':' .. string.format('%d', minute - ago))
+    for i = 1, #fields, 2 do sum[fields[i]] = (sum[fields[i]] or 0) + fields[i + 1] end
+  end
+  for field, n in pairs(sum) do flat[#flat + 1], flat[#flat + 2] = field, n end
+  return flat
+end
+
+for _, queue in ipairs(redis.call('SMEMBERS', QUEUES)) do
+  local ready, oldest = waiting(queue)
+  rows[#rows + 1] = {
+    queue, ready, redis.call('ZCARD', DELAYED .. queue), redis.call('ZCARD', PARKED .. queue),
+    redis.call('ZCARD', DEAD .. queue), redis.call('HGET', CONFIG .. queue, 'paused') or '', oldest, counters(queue),
+  }
+end
+return rows

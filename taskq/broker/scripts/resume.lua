@@ -1,0 +1,10 @@
+-- resume: hand out a queue's jobs again.
+-- ARGV: 1 queue
+-- returns: 1 where it was paused
+-- uses: ready config wake
+-- include: allow_oom ring lines
+local paused = redis.call('HDEL', CONFIG .. ARGV[1], 'paused')
+for _, lane in ipairs(LANES) do
+  if redis.call('EXISTS', unpack(lines(ARGV[1], lane))) > 0 then ring(ARGV[1], lane) end
+end
+return paused

@@ -1,0 +1,18 @@
+-- retry: put failed jobs aside until their next attempt.
+-- ARGV: 1 epoch, 2.. member, delay in ms, history, ...
+-- returns: the members that this epoch no longer held
+-- uses: held attempts delayed queues wake stats
+-- include: allow_oom now route delay count
+local held, stamp, dropped = HELD .. ARGV[1], now(), {}
+for i = 2, #ARGV, 3 do
+  local member = ARGV[i]
+  if redis.call('ZSCORE', held, member) then
+    redis.call('HSET', ATTEMPTS, id_of(member), ARGV[i + 2])
+    delay(member, stamp + ARGV[i + 1])
+    count(stamp, split(route_of(member)), 'retried', 1)
+    redis.call('ZREM', held, member)
+  else
+    dropped[#dropped + 1] = member
+  end
+end
+return dropped

@@ -1,0 +1,343 @@
+"""The three things taskq keeps in Redis as msgpack: jobs, outcome records, and the history of a job's attempts.
+
+    job       [1, task, args, kwargs, enqueued_at, key, route]     without its end: no route, or no key and no route
+    record    [1, state, value, error, task, enqueued_at, started_at, seconds, attempt, worker]
+              error: nil or [type, text, traceback, args or nil]
+    history   [1, count, [[started_at, seconds, worker, error], ...]]
+
+The first element is the version of the format. Values inside are encoded as `taskq.values` says. Times are seconds
+since the epoch, durations are seconds; all are finite.
+
+Encoding raises NotSerializable or TooLarge and says which argument is to blame. Decoding raises MalformedJob and
+nothing else, whatever the bytes: a body that cannot be decoded must reach the dead letters, not end a worker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import isfinite
+from typing import Any
+
+from taskq.errors import MalformedJob, NotSerializable, TooLarge
+from taskq.values import HARD_LIMIT, PLAIN, OversizedError, RefusedError, check, dump, load
+
+__all__ = [
+    "DEFAULT_LIMIT",
+    "HARD_LIMIT",
+    "Attempt",
+    "Envelope",
+    "ErrorInfo",
+    "Record",
+    "decode_history",
+    "decode_job",
+    "decode_record",
+    "encode_history",
+    "encode_job",
+    "encode_record",
+]
+
+DEFAULT_LIMIT = 512 * 1024
+"""Most bytes of a job or a record, unless set otherwise."""
+
+VERSION = 1
+STATES = frozenset({"done", "dead", "cancelled"})
+ATTEMPTS_KEPT = 5
+ATTEMPT_ERROR_CHARS = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Envelope:
+    """A job as it lies in Redis. `enqueued_at`: seconds since the epoch.
+
+    `key`: the id that the user gave, if any. `route`: queue, lane and priority it was enqueued to, as the broker
+    writes them.
+    """
+
+    task: str
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    enqueued_at: float
+    key: str | None = None
+    route: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorInfo:
+    """An exception that went through Redis. `type`: "module.QualName". `args`: None where they cannot travel."""
+
+    type: str
+    text: str
+    traceback: str = ""
+    args: tuple[Any, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """The outcome of a job. `state`: "done" (with `value`), "dead" or "cancelled". `seconds`: how long it ran."""
+
+    state: str
+    value: Any = None
+    error: ErrorInfo | None = None
+    task: str
+    enqueued_at: float
+    started_at: float
+    seconds: float
+    attempt: int
+    worker: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One try that failed. `error`: "ValueError: bad image", cut at 500 characters."""
+
+    started_at: float
+    seconds: float
+    worker: str
+    error: str
+
+
+# --- jobs --------------------------------------------------------------------------------------------------------
+
+Names = Callable[[], Mapping[str, object]]
+"""Gives the arguments of a job under their names in the task's signature."""
+
+
+def encode_job(envelope: Envelope, limit: int = DEFAULT_LIMIT, names: Names | None = None) -> bytes:
+    """`envelope` as at most `limit` bytes. `names` is called on failure only, to tell which argument is to blame.
+
+    Raises NotSerializable for a value that cannot travel, TooLarge over the limit.
+    """
+    args, kwargs = envelope.args, envelope.kwargs
+    try:
+        if not PLAIN.issuperset(map(type, args)):
+            _check_each(args, limit)
+        if kwargs:
+            _check_each(kwargs.values(), limit)
+        fields = [VERSION, envelope.task, [*args], kwargs, envelope.enqueued_at, envelope.key, envelope.route]
+        if not envelope.route:
+            del fields[5 if envelope.key is None else 6 :]
+        body = dump(fields)
+        if len(body) > limit:
+            raise OversizedError(len(body), packed=True)
+    except RefusedError as refused:
+        raise _unfit_argument(envelope.task, _arguments(envelope, names), refused, limit) from refused.__cause__
+    except OversizedError as over:
+        raise _too_large_job(envelope.task, _arguments(envelope, names), over, limit) from None
+    return body
+
+
+def decode_job(body: bytes, limit: int = DEFAULT_LIMIT) -> Envelope:
+    """The job in `body`. Raises MalformedJob with the reason, and nothing else, for any bytes that are not one."""
+    fields = _fields(load(body, limit), "job", 5, 7)
+    task, args, kwargs, enqueued_at = fields[1:5]
+    key = fields[5] if len(fields) > 5 else None
+    route = fields[6] if len(fields) > 6 else ""
+    if type(task) is not str or type(args) is not list or type(kwargs) is not dict:
+        raise _malformed("job", "task, args and kwargs are not a str, a list and a dict")
+    if kwargs and not _STR.issuperset(map(type, kwargs)):
+        raise _malformed("job", "the name of a keyword argument is not a str")
+    if (key is not None and type(key) is not str) or type(route) is not str:
+        raise _malformed("job", "key and route are not strings")
+    at = _seconds(enqueued_at, "job")
+    return Envelope(task=task, args=tuple(args), kwargs=kwargs, enqueued_at=at, key=key, route=route)
+
+
+def _check_each(values: Iterable[object], limit: int) -> None:
+    for value in values:
+        if type(value) not in PLAIN:
+            check(value, limit)
+
+
+def _arguments(envelope: Envelope, names: Names | None) -> Mapping[str, object]:
+    if names is not None:
+        return names()
+    return {f"args[{index}]": value for index, value in enumerate(envelope.args)} | envelope.kwargs
+
+
+def _unfit_argument(task: str, arguments: Mapping[str, object], refused: RefusedError, limit: int) -> NotSerializable:
+    for name, value in arguments.items():
+        try:
+            check(value, limit)
+        except RefusedError as found:
+            return found.told(f"argument {name!r} of {task}", name)
+        except OversizedError:
+            continue
+    return refused.told(f"an argument of {task}", "it")
+
+
+def _too_large_job(task: str, arguments: Mapping[str, object], over: OversizedError, limit: int) -> TooLarge:
+    sizes = {name: _size(value, limit) for name, value in arguments.items()}
+    largest = max(sizes, key=lambda name: sizes[name].size, default=None)
+    which = "" if largest is None else f"; its largest argument is {largest!r} with {sizes[largest]}"
+    return TooLarge(
+        f"cannot enqueue {task}: the job takes {over}, the limit is {limit}{which}\n"
+        "  hint: store the data elsewhere (a file, a bucket, a database) and pass a reference to it"
+    )
+
+
+def _size(value: object, limit: int) -> OversizedError:
+    try:
+        check(value, limit)
+        return OversizedError(len(dump(value)), packed=True)
+    except OversizedError as over:
+        return over
+    except RefusedError:
+        return OversizedError(0)
+
+
+# --- outcome records ---------------------------------------------------------------------------------------------
+
+
+def encode_record(record: Record, limit: int = DEFAULT_LIMIT) -> bytes:
+    """`record` as at most `limit` bytes. Raises NotSerializable or TooLarge where its `value` cannot travel.
+
+    An error always finds room, for a job has to end somehow: its args are left out where they cannot travel, and over
+    the limit args are left out, the text loses its end and the traceback its beginning.
+    """
+    try:
+        data = _record_bytes(record, limit)
+        if len(data) > limit and record.error is not None:
+            data = _record_bytes(replace(record, error=_shortened(record.error, limit)), limit)
+        if len(data) > limit:
+            raise OversizedError(len(data), packed=True)
+    except RefusedError as refused:
+        raise refused.told(f"the result of {record.task}", "result", "return") from refused.__cause__
+    except OversizedError as over:
+        raise TooLarge(
+            f"cannot store the result of {record.task}: it takes {over}, the limit is {limit}\n"
+            "  hint: store the data elsewhere (a file, a bucket, a database) and return a reference to it"
+        ) from None
+    return data
+
+
+def decode_record(data: bytes) -> Record:
+    """The outcome in `data`. Raises MalformedJob with the reason, and nothing else, for any other bytes."""
+    fields = _fields(load(data, HARD_LIMIT), "record", 10, 10)
+    _, state, value, error, task, enqueued_at, started_at, seconds, attempt, worker = fields
+    if type(state) is not str or state not in STATES:
+        raise _malformed("record", "its state is not one of done, dead, cancelled")
+    if type(task) is not str or type(attempt) is not int or type(worker) is not str:
+        raise _malformed("record", "task, attempt and worker are not a str, an int and a str")
+    return Record(
+        state=state,
+        value=value,
+        error=None if error is None else _error(error),
+        task=task,
+        enqueued_at=_seconds(enqueued_at, "record"),
+        started_at=_seconds(started_at, "record"),
+        seconds=_seconds(seconds, "record"),
+        attempt=attempt,
+        worker=worker,
+    )
+
+
+def _record_bytes(record: Record, limit: int) -> bytes:
+    if type(record.value) not in PLAIN:
+        check(record.value, limit)
+    error = record.error
+    return dump(
+        [
+            VERSION,
+            record.state,
+            record.value,
+            None if error is None else [error.type, error.text, error.traceback, _portable(error.args, limit)],
+            record.task,
+            record.enqueued_at,
+            record.started_at,
+            record.seconds,
+            record.attempt,
+            record.worker,
+        ]
+    )
+
+
+def _portable(args: tuple[Any, ...] | None, limit: int) -> list[Any] | None:
+    """The args of an exception as a list, or None where one of them cannot travel."""
+    if args is None:
+        return None
+    try:
+        _check_each(args, limit)
+    except (RefusedError, OversizedError):
+        return None
+    return [*args]
+
+
+def _shortened(error: ErrorInfo, limit: int) -> ErrorInfo:
+    most = limit // 16  # of up to 4 bytes each: text and traceback come to half of the limit
+    cut_text = error.text if len(error.text) <= most else f"{error.text[:most]}..."
+    cut_traceback = error.traceback if len(error.traceback) <= most else f"...{error.traceback[-most:]}"
+    return replace(error, text=cut_text, traceback=cut_traceback, args=None)
+
+
+def _error(value: object) -> ErrorInfo:
+    if type(value) is not list or len(value) != 4:
+        raise _malformed("record", "its error is not a list of four")
+    kind, text, traceback, args = value
+    if not _STR.issuperset((type(kind), type(text), type(traceback))):
+        raise _malformed("record", "type, text and traceback of its error are not strings")
+    if args is not None and type(args) is not list:
+        raise _malformed("record", "the args of its error are not a list")
+    return ErrorInfo(type=kind, text=text, traceback=traceback, args=None if args is None else tuple(args))
+
+
+# --- attempts ----------------------------------------------------------------------------------------------------
+
+
+def encode_history(count: int, attempts: Sequence[Attempt]) -> bytes:
+    """How many attempts there were, and the last five of them."""
+    kept = [[a.started_at, a.seconds, a.worker, a.error[:ATTEMPT_ERROR_CHARS]] for a in attempts[-ATTEMPTS_KEPT:]]
+    return dump([VERSION, count, kept])
+
+
+def decode_history(data: bytes | None) -> tuple[int, tuple[Attempt, ...]]:
+    """(how many attempts there were, the last of them), (0, ()) for None. Raises MalformedJob for any other bytes."""
+    if data is None:
+        return 0, ()
+    _, count, attempts = _fields(load(data, DEFAULT_LIMIT), "history", 3, 3)
+    if type(count) is not int or count < 0 or type(attempts) is not list:
+        raise _malformed("history", "count and attempts are not a number and a list")
+    return count, tuple(map(_attempt, attempts))
+
+
+def _attempt(value: object) -> Attempt:
+    if type(value) is not list or len(value) != 4:
+        raise _malformed("history", "an attempt is not a list of four")
+    started_at, seconds, worker, error = value
+    if type(worker) is not str or type(error) is not str:
+        raise _malformed("history", "worker and error of an attempt are not strings")
+    return Attempt(
+        started_at=_seconds(started_at, "history"), seconds=_seconds(seconds, "history"), worker=worker, error=error
+    )
+
+
+# --- shapes ------------------------------------------------------------------------------------------------------
+
+_STR = frozenset({str})
+_EXACT = 2**53  # a float holds every int up to here
+
+
+def _fields(value: object, noun: str, least: int, most: int) -> list[Any]:
+    """`value`, if it is a list of this version and between `least` and `most` long."""
+    if type(value) is not list or not value:
+        raise _malformed(noun, "it is not a list")
+    version = value[0]
+    if type(version) is not int or version < 1:
+        raise _malformed(noun, "it does not begin with a version")
+    if version != VERSION:
+        raise _malformed(noun, f"a newer taskq wrote it, this one reads version {VERSION}\n  hint: upgrade taskq here")
+    if not least <= len(value) <= most:
+        raise _malformed(noun, f"it has {len(value)} fields, not {least}{f' to {most}' if most > least else ''}")
+    return value
+
+
+def _seconds(value: object, noun: str) -> float:
+    if type(value) is float and isfinite(value):
+        return value
+    if type(value) is int and -_EXACT <= value <= _EXACT:
+        return float(value)
+    raise _malformed(noun, "a time in it is not a finite number")
+
+
+def _malformed(noun: str, reason: str) -> MalformedJob:
+    return MalformedJob(f"cannot decode the {noun}: {reason}")

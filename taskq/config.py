@@ -1,0 +1,99 @@
+"""Settings: flag > TASKQ_* > [tool.taskq] in pyproject.toml > default. Nothing is read at import."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from taskq.errors import ConfigError
+
+DEFAULT_URL = "redis://localhost:6379/0"
+
+
+@dataclass(frozen=True, slots=True)
+class Sourced:
+    """A value and where it came from, as it is shown to people."""
+
+    value: str
+    source: str
+
+
+def redis_url(
+    explicit: str | None = None, environ: Mapping[str, str] | None = None, start: Path | None = None
+) -> Sourced:
+    """The Redis URL: `explicit`, TASKQ_URL, REDIS_URL, `url` in [tool.taskq] from `start` upward, or the default."""
+    environ = os.environ if environ is None else environ
+    if explicit:
+        return Sourced(explicit, "the program or --url")
+    for name in ("TASKQ_URL", "REDIS_URL"):
+        if environ.get(name):
+            return Sourced(environ[name], name)
+    url = project_settings(start).get("url")
+    if isinstance(url, str) and url:
+        return Sourced(url, "[tool.taskq] url")
+    return Sourced(DEFAULT_URL, "default (no --url, TASKQ_URL or [tool.taskq] url)")
+
+
+def project_root(start: Path | None = None) -> Path:
+    """The nearest folder from `start` (default: the current one) upward with pyproject.toml, .git or .taskq, else `start`."""
+    start = (start or Path.cwd()).resolve()
+    for folder in _upward(start):
+        if any((folder / name).exists() for name in ("pyproject.toml", ".git", ".taskq")):
+            return folder
+    return start
+
+
+def project_settings(start: Path | None = None) -> dict[str, Any]:
+    """The table [tool.taskq] of the nearest pyproject.toml, or {}. Raises ConfigError where it is not TOML."""
+    for folder in _upward((start or Path.cwd()).resolve()):
+        path = folder / "pyproject.toml"
+        if path.is_file():
+            try:
+                table = tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {}).get("taskq", {})
+            except tomllib.TOMLDecodeError as error:
+                raise ConfigError(f"cannot read {path}: {error}") from None
+            return dict(table)
+    return {}
+
+
+def _upward(start: Path) -> Iterator[Path]:
+    yield start
+    yield from start.parents
+
+
+def _setting(default: Any, text: str) -> Any:
+    return field(default=default, metadata={"help": text})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerSettings:
+    """One worker: everything that can be set about it. The flags of `taskq worker` are made from these fields."""
+
+    procs: int = _setting(2, "Processes: one for each core that jobs may use.")
+    threads: int = _setting(16, "Threads for io jobs in each process.")
+    coroutines: int = _setting(1000, "async jobs at a time in each process.")
+    queues: tuple[str, ...] = _setting(("default",), "Queues to work on; those named first are served first.")
+    burst: bool = _setting(False, "End when nothing is ready or running (delayed jobs do not count).")
+    grace: float = _setting(30.0, "Seconds that running jobs get to finish when the worker is told to stop.")
+    lease: float = _setting(15.0, "Seconds without a heartbeat until a host's jobs are given to others.")
+
+    def __post_init__(self) -> None:
+        for name, least in (("procs", 1), ("threads", 1), ("coroutines", 1), ("grace", 0), ("lease", 1)):
+            if not getattr(self, name) >= least:
+                raise ConfigError(f"{name} is {getattr(self, name)}\n  hint: at least {least}")
+        if not self.queues:
+            raise ConfigError("cannot work on no queue\n  hint: --queues default")
+
+    @property
+    def beat(self) -> float:
+        """Seconds between heartbeats: five in a lease."""
+        return self.lease / 5
+
+    @property
+    def outage_gap(self) -> float:
+        """Seconds without anybody's heartbeat that mean Redis was away, not that everybody died: three beats."""
+        return self.beat * 3

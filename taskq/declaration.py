@@ -1,0 +1,162 @@
+"""What a task is (its declaration) and how one enqueue differs from it (options): checked once, then frozen."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal, cast, get_args
+
+from taskq.broker import keys
+from taskq.errors import ConfigError
+from taskq.retry import Backoff, make_backoff
+from taskq.units import Duration, seconds
+
+Lane = Literal["io", "cpu", "async"]
+Exceptions = type[BaseException] | tuple[type[BaseException], ...]
+RESULT_TTL = 3600.0
+RETRIES = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declaration:
+    """What `@app.task(...)` said. Durations are in seconds; `timeout` None is no limit, `result_ttl` 0 stores no result."""
+
+    name: str
+    func: Callable[..., Any]
+    queue: str
+    pool: Lane
+    retries: int
+    retry_on: tuple[type[BaseException], ...]
+    no_retry_on: tuple[type[BaseException], ...]
+    backoff: Backoff
+    timeout: float | None
+    result_ttl: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How one enqueue differs. `delay` in seconds from now, `eta` in seconds since the epoch, `queue` None: the task's."""
+
+    delay: float | None = None
+    eta: float | None = None
+    queue: str | None = None
+    priority: int = keys.DEFAULT_PRIORITY
+    job_id: str | None = None
+
+
+def declare(
+    func: Callable[..., Any],
+    *,
+    name: str | None = None,
+    queue: str = "default",
+    pool: Lane | None = None,
+    retries: int = RETRIES,
+    retry_on: Exceptions = Exception,
+    no_retry_on: Exceptions = (),
+    backoff: Backoff | Duration | None = None,
+    timeout: Duration | None = None,
+    result_ttl: Duration = RESULT_TTL,
+) -> Declaration:
+    """The declaration of `func` as a task. Raises ConfigError, naming the task, for what cannot be."""
+    name = name or f"{module_name(func)}.{func.__qualname__}"
+    if not callable(func) or inspect.isasyncgenfunction(func) or inspect.isgeneratorfunction(func):
+        raise ConfigError(
+            f"cannot make a task of '{name}': it is not a function that returns\n  hint: return a list instead of yielding"
+        )
+    if not isinstance(retries, int) or retries < 0:
+        raise ConfigError(f"retries of task '{name}' is {retries!r}\n  hint: 0 or more; it counts re-tries")
+    limit = None if timeout is None else seconds(timeout, f"timeout of task '{name}'")
+    if limit == 0:
+        raise ConfigError(f"timeout of task '{name}' is 0\n  hint: None is no limit")
+    return Declaration(
+        name=name,
+        func=func,
+        queue=keys.check_name(queue, f"queue of task '{name}'"),
+        pool=_lane(name, func, pool),
+        retries=retries,
+        retry_on=_exceptions(name, retry_on),
+        no_retry_on=_exceptions(name, no_retry_on),
+        backoff=make_backoff(backoff),
+        timeout=limit,
+        result_ttl=seconds(result_ttl, f"result_ttl of task '{name}'"),
+    )
+
+
+def _lane(name: str, func: Callable[..., Any], pool: Lane | None) -> Lane:
+    coroutine = inspect.iscoroutinefunction(func)
+    if pool is None:
+        return "async" if coroutine else "io"
+    if pool not in get_args(Lane):
+        raise ConfigError(f"pool of task '{name}' is {pool!r}\n  hint: 'io', 'cpu' or 'async'")
+    if coroutine != (pool == "async"):
+        raise ConfigError(
+            f"task '{name}' cannot run in pool {pool!r}: it is {'an async' if coroutine else 'a plain'} def"
+        )
+    return pool
+
+
+def _exceptions(name: str, types: Exceptions) -> tuple[type[BaseException], ...]:
+    types = types if isinstance(types, tuple) else (types,)
+    for kind in types:
+        if not (isinstance(kind, type) and issubclass(kind, BaseException)):
+            raise ConfigError(
+                f"retry_on or no_retry_on of task '{name}' holds {kind!r}, which is not an exception type"
+            )
+    return types
+
+
+def module_name(thing: Any) -> str:
+    """The module of a function or class; what runs as `__main__` goes by the name that others import it by."""
+    module = thing.__module__
+    if module != "__main__":
+        return cast("str", module)
+    main = sys.modules["__main__"]
+    spec = getattr(main, "__spec__", None)
+    if spec is not None:
+        return cast("str", spec.name.removesuffix(".__main__"))
+    path = getattr(main, "__file__", None)
+    return Path(path).stem if path else module
+
+
+def make_options(
+    before: Options,
+    *,
+    delay: Duration | None,
+    eta: datetime | None,
+    queue: str | None,
+    priority: int | None,
+    job_id: str | None,
+) -> Options:
+    """`before` with what is not None changed. Raises ConfigError."""
+    options = Options(
+        delay=before.delay if delay is None else seconds(delay, "delay"),
+        eta=before.eta if eta is None else _eta(eta),
+        queue=before.queue if queue is None else keys.check_name(queue, "queue"),
+        priority=before.priority if priority is None else _priority(priority),
+        job_id=before.job_id if job_id is None else _job_id(job_id),
+    )
+    if options.delay is not None and options.eta is not None:
+        raise ConfigError("delay and eta cannot both be given\n  hint: delay counts from now, eta is a moment")
+    return options
+
+
+def _eta(eta: datetime) -> float:
+    if not isinstance(eta, datetime) or eta.tzinfo is None:
+        raise ConfigError(f"eta {eta!r} is not an aware datetime\n  hint: datetime(..., tzinfo=timezone.utc)")
+    return eta.timestamp()
+
+
+def _priority(priority: int) -> int:
+    if not isinstance(priority, int) or not 0 <= priority <= 9:
+        raise ConfigError(f"priority {priority!r} cannot be used\n  hint: 0 to 9, higher runs sooner, default 5")
+    return priority
+
+
+def _job_id(job_id: str) -> str:
+    if not isinstance(job_id, str) or not 0 < len(job_id) <= 1000:
+        raise ConfigError(f"job_id {str(job_id)[:50]!r} cannot be used\n  hint: a text of 1 to 1000 characters")
+    return job_id

@@ -1,0 +1,141 @@
+"""Every error that taskq raises.
+
+    TaskqError
+    |- ConfigError             a setting, URL or name that cannot be used
+    |- EnqueueError            nothing was sent
+    |  |- BadArguments         the arguments do not fit the task's signature
+    |  |- NotSerializable      a value that cannot travel
+    |  |- TooLarge             more bytes than the limit
+    |  `- QueueFull            Redis is out of memory (or the queue at its bound)
+    |- BrokerError             the conversation with Redis failed
+    |  `- BrokerUnavailable    Redis cannot be reached
+    |- MalformedJob            a body in Redis that cannot be decoded
+    |- JobNotFound             no such job: never enqueued, or its result expired
+    |- ResultTimeout           waiting ended before the job did (also a TimeoutError)
+    `- JobFailed               the job has an outcome, and it is not a result
+       |- TaskFailed           the task raised; carries type, text and remote traceback
+       |- JobCancelled         cancelled before it started
+       |- TimeLimitExceeded    ran longer than the task's `timeout`
+       |- WorkerLost           its process died while it ran, too many times
+       |- UnknownTask          no worker knew the task
+       `- ResultNotStored      the result cannot be serialized, or is too large
+
+    TimeLimit (BaseException)  raised inside a job at its soft time limit: `except Exception` does not eat it
+
+The text says: cannot VERB NOUN: why, and on the next line what to do.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "BadArguments",
+    "BrokerError",
+    "BrokerUnavailable",
+    "ConfigError",
+    "EnqueueError",
+    "JobCancelled",
+    "JobFailed",
+    "JobNotFound",
+    "MalformedJob",
+    "NotSerializable",
+    "QueueFull",
+    "ResultNotStored",
+    "ResultTimeout",
+    "TaskFailed",
+    "TaskqError",
+    "TimeLimit",
+    "TimeLimitExceeded",
+    "TooLarge",
+    "UnknownTask",
+    "WorkerLost",
+]
+
+
+class TaskqError(Exception):
+    """Base of everything taskq raises to its callers."""
+
+
+class ConfigError(TaskqError, ValueError):
+    """A setting, URL or name cannot be used."""
+
+
+class EnqueueError(TaskqError):
+    """The job was refused before anything was sent."""
+
+
+class BadArguments(EnqueueError, TypeError):
+    """The arguments do not fit the task's signature."""
+
+
+class NotSerializable(EnqueueError, TypeError):
+    """A value has a type that cannot travel."""
+
+
+class TooLarge(EnqueueError, ValueError):
+    """An encoded value has more bytes than the limit."""
+
+
+class QueueFull(EnqueueError):
+    """Redis has no memory left for another job."""
+
+
+class BrokerError(TaskqError):
+    """Redis answered with an error, or the connection broke midway."""
+
+
+class BrokerUnavailable(BrokerError, ConnectionError):
+    """Redis cannot be reached."""
+
+
+class MalformedJob(TaskqError):
+    """Bytes from Redis are not a job, or not one this version can read."""
+
+
+class JobNotFound(TaskqError, LookupError):
+    """No job has this id: it was never enqueued, or its result expired."""
+
+
+class ResultTimeout(TaskqError, TimeoutError):
+    """The job had no outcome within the time given to wait."""
+
+
+class JobFailed(TaskqError):
+    """The job has an outcome, and it is not a result."""
+
+
+class TaskFailed(JobFailed):
+    """The task raised an exception whose type cannot be rebuilt here.
+
+    Attributes: `type` (dotted name), `text` (its str), `traceback` (of the worker, may be empty).
+    """
+
+    def __init__(self, type: str, text: str, traceback: str = "") -> None:  # noqa: A002
+        super().__init__(f"{type}: {text}" if text else type)
+        self.type, self.text, self.traceback = type, text, traceback
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return TaskFailed, (self.type, self.text, self.traceback)
+
+
+class JobCancelled(JobFailed):
+    """The job was cancelled before it started."""
+
+
+class TimeLimitExceeded(JobFailed):
+    """The job ran longer than its task's `timeout`."""
+
+
+class WorkerLost(JobFailed):
+    """The job's process died while it ran, as often as the limit allows."""
+
+
+class UnknownTask(JobFailed):
+    """No worker knew the job's task while it was parked."""
+
+
+class ResultNotStored(JobFailed):
+    """The task returned, but its result cannot be serialized or is too large."""
+
+
+class TimeLimit(BaseException):  # noqa: N818
+    """Raised inside a job when its soft time limit is reached."""

@@ -1,0 +1,138 @@
+"""A job as its producer sees it (the handle) and as it sees itself (`current_job`)."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, Protocol, TypeVar, cast
+
+from taskq import errors, ids
+from taskq.codec import ErrorInfo, Record, decode_record
+from taskq.units import Duration, seconds
+
+R = TypeVar("R")
+Status = Literal["unknown", "queued", "delayed", "running", "parked", "dead", "done", "cancelled"]
+
+
+class Post(Protocol):
+    """What a handle needs of its app: to ask about a job and to wait for its record."""
+
+    @property
+    def exceptions(self) -> Mapping[str, type[BaseException]]: ...
+    def wait(self, job_id: bytes, timeout: float | None) -> bytes: ...
+    async def await_(self, job_id: bytes, timeout: float | None) -> bytes: ...
+    def job_status(self, job_id: bytes, route: str) -> Status: ...
+    def cancel_job(self, job_id: bytes, route: str, name: str) -> bool: ...
+
+
+class Job(Generic[R]):
+    """A handle on an enqueued job. Make one with `task.enqueue(...)`, or `app.job(id)` for one enqueued elsewhere."""
+
+    __slots__ = ("_key", "_post", "_raw", "_route")
+
+    def __init__(self, post: Post, raw: bytes, route: str, key: str | None = None):
+        self._post, self._raw, self._route, self._key = post, raw, route, key
+
+    @property
+    def id(self) -> str:
+        """26 characters, or the id the user gave."""
+        return self._key or ids.show(self._raw)
+
+    @property
+    def queue(self) -> str:
+        return self._route.split(":", 1)[0]
+
+    def result(self, timeout: Duration | None = None) -> R:
+        """Wait for the job and return what the task returned.
+
+        `timeout` is in seconds (or "10m", or a timedelta); None waits for ever. Raises the task's own exception where
+        its type is built in or registered with the app (`__cause__` shows the worker's traceback), else TaskFailed;
+        JobCancelled, TimeLimitExceeded, WorkerLost, UnknownTask, ResultNotStored for what else can become of a job;
+        ResultTimeout; JobNotFound where the result expired or was never stored (`result_ttl=0`); BrokerUnavailable.
+        """
+        return cast("R", unwrap(decode_record(self._post.wait(self._raw, limit(timeout))), self._post.exceptions))
+
+    async def aresult(self, timeout: Duration | None = None) -> R:
+        """`result` for coroutines."""
+        return cast(
+            "R", unwrap(decode_record(await self._post.await_(self._raw, limit(timeout))), self._post.exceptions)
+        )
+
+    def status(self) -> Status:
+        """Where the job is: "queued", "delayed", "running", "parked", "dead", "done", "cancelled", or "unknown"."""
+        return self._post.job_status(self._raw, self._route)
+
+    def cancel(self) -> bool:
+        """Cancel the job if no worker has taken it yet. True if it will not run."""
+        return self._post.cancel_job(self._raw, self._route, self.id)
+
+    def __repr__(self) -> str:
+        return f"<Job {self.id} {self._route}>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Job) and other._raw == self._raw
+
+    def __hash__(self) -> int:
+        return hash(self._raw)
+
+
+def limit(timeout: Duration | None) -> float | None:
+    return None if timeout is None else seconds(timeout, "timeout")
+
+
+class RemoteTraceback(Exception):
+    """The worker's traceback, as the cause of the exception that `result` raises."""
+
+    def __str__(self) -> str:
+        return f"\n{self.args[0]}" if self.args else ""
+
+
+def unwrap(record: Record, known: Mapping[str, type[BaseException]]) -> Any:
+    """The result in `record`, or its error raised. `known` are exception types that may be built, by dotted name."""
+    if record.error is None:
+        return record.value
+    error = rebuild(record.error, known)
+    raise error from (RemoteTraceback(record.error.traceback) if record.error.traceback else None)
+
+
+def rebuild(info: ErrorInfo, known: Mapping[str, type[BaseException]]) -> BaseException:
+    """The exception that `info` describes, if its type is known and takes its arguments; else a TaskFailed."""
+    found = known.get(info.type) or _BUILT_IN.get(info.type)
+    if found is not None and info.args is not None:
+        try:
+            return found(*info.args)
+        except Exception:
+            found = None
+    return errors.TaskFailed(info.type, info.text, info.traceback)
+
+
+def _public_errors() -> dict[str, type[BaseException]]:
+    own = {f"taskq.errors.{name}": getattr(errors, name) for name in errors.__all__}
+    python = {f"builtins.{name}": value for name, value in vars(builtins).items() if isinstance(value, type)}
+    return {name: kind for name, kind in (own | python).items() if issubclass(kind, Exception)}
+
+
+_BUILT_IN = _public_errors()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CurrentJob:
+    """The job that is running here. `attempt` counts from 1; `fence` names the one worker process that may finish it."""
+
+    id: str
+    task: str
+    queue: str
+    attempt: int
+    retries: int
+    enqueued_at: float
+    fence: str
+
+
+running: ContextVar[CurrentJob | None] = ContextVar("taskq_current_job", default=None)
+
+
+def current_job() -> CurrentJob | None:
+    """The job that runs in this thread or coroutine, or None outside of jobs."""
+    return running.get()

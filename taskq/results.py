@@ -1,0 +1,115 @@
+"""Waiting for outcomes, without polling: one connection and one thread serve every waiter of a client.
+
+waiter --await--> Redis: "client c waits for id"        worker: commit pushes the id to reply:c
+  |                                                          |
+  +-- Future <-- the thread: BLPOP reply:c <-----------------+     then fetches the records
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future
+from itertools import islice
+
+from taskq.broker import calls
+from taskq.broker.broker import Broker
+from taskq.broker.call import Call
+from taskq.broker.link import Link, Reconnect, values
+from taskq.clock import SYSTEM_CLOCK, Clock
+from taskq.errors import BrokerError, JobNotFound
+from taskq.ids import show
+
+BLOCK = 2.0
+FORGOTTEN_AFTER = 30.0
+"""Seconds of standing still (SIGSTOP, a sleeping laptop) after which replies may have expired: ask for everything again."""
+PAGE = 500
+Answers = Sequence[bytes | None]
+
+
+class Mailbox:
+    """Futures for the outcome records of jobs. Thread-safe. `clock` measures how long the thread stood still."""
+
+    def __init__(self, broker: Broker, clock: Clock = SYSTEM_CLOCK):
+        self._broker = broker
+        self._clock = clock
+        self._client = os.urandom(8)
+        self._waiting: dict[bytes, Future[bytes]] = {}
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+
+    def expect(self, job_ids: Sequence[bytes]) -> tuple[list[Future[bytes]], Call[Answers]]:
+        """A future for each id, and the call that has to be carried out; give its answers to `absorb`."""
+        with self._changed:
+            futures = [self._waiting.setdefault(job_id, Future()) for job_id in job_ids]
+        return futures, calls.await_outcome(self._client, job_ids)
+
+    def absorb(self, job_ids: Sequence[bytes], answers: Answers) -> None:
+        """Resolve what is there already; the thread waits for the rest."""
+        for job_id, answer in zip(job_ids, answers, strict=True):
+            if answer is not None:
+                self._resolve(job_id, answer)
+        with self._changed:
+            if self._waiting:
+                self._start()
+                self._changed.notify()
+
+    def forget(self, job_id: bytes) -> None:
+        """Nobody waits for `job_id` any more."""
+        with self._changed:
+            self._waiting.pop(job_id, None)
+
+    def _start(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._listen, name="taskq-results", daemon=True)
+            self._thread.start()
+
+    def _resolve(self, job_id: bytes, record: bytes) -> None:
+        with self._changed:
+            future = self._waiting.pop(job_id, None)
+        if future is None or not future.set_running_or_notify_cancel():
+            return
+        if record:
+            future.set_result(record)
+        else:
+            future.set_exception(JobNotFound(missing(job_id)))
+
+    def _listen(self) -> None:
+        link, backoff = Link(self._broker), Reconnect()
+        asked = self._clock.monotonic()
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: bool(self._waiting))
+            try:
+                if self._clock.monotonic() - asked > FORGOTTEN_AFTER:
+                    self._fetch(link, list(self._waiting))
+                asked = self._clock.monotonic()
+                self._fetch(link, self._told(link))
+                backoff.succeeded()
+            except BrokerError:
+                time.sleep(backoff.failed(random.random()))
+                asked = float("-inf")
+
+    def _told(self, link: Link) -> list[bytes]:
+        reply = self._broker.key("reply", self._client)
+        first, more = values(link.exchange(calls.told(reply, BLOCK), calls.told_more(reply)))
+        return [*first, *more]
+
+    def _fetch(self, link: Link, job_ids: list[bytes]) -> None:
+        todo = iter(job_ids)
+        while page := list(islice(todo, PAGE)):
+            (answers,) = values(link.exchange(calls.await_outcome(self._client, page)))
+            for job_id, answer in zip(page, answers, strict=True):
+                if answer is not None:
+                    self._resolve(job_id, answer)
+
+
+def missing(job_id: bytes) -> str:
+    """Why there is no outcome."""
+    return (
+        f"there is no outcome for job {show(job_id)}: it was never enqueued here, was deleted, its result expired, "
+        "or its task stores none\n  hint: ask for results within the task's result_ttl"
+    )

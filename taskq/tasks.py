@@ -1,0 +1,178 @@
+"""A task: a function that can be enqueued. Calling it runs it here; `enqueue` sends it to a worker.
+
+add.enqueue(2, 3)  ->  bind the signature  ->  encode  ->  Call  ->  the app carries it  ->  Job
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from functools import cached_property, update_wrapper
+from itertools import islice
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast
+
+from taskq import ids
+from taskq.broker import calls, keys
+from taskq.broker.call import Call
+from taskq.codec import Envelope, encode_job
+from taskq.declaration import Declaration, Options, make_options
+from taskq.errors import BadArguments, ConfigError
+from taskq.job import Job, Post
+from taskq.units import Duration
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+
+BATCH = 500
+BATCH_BYTES = 1 << 20
+
+
+class Carrier(Post, Protocol):
+    """What a task needs of its app."""
+
+    @property
+    def size_limit(self) -> int: ...
+    def now(self) -> float: ...
+    def carry(self, call: Call[T]) -> T: ...
+    def acarry(self, call: Call[T]) -> Awaitable[T]: ...
+
+
+class Task(Generic[P, R]):
+    """A registered function. Immutable: `options` makes a variant. Made by `@app.task`, or `@task`."""
+
+    def __init__(self, app: Carrier, declaration: Declaration, options: Options | None = None):
+        self._app = app
+        self.declaration = declaration
+        self._options = options or Options()
+        update_wrapper(self, declaration.func)
+
+    @property
+    def name(self) -> str:
+        return self.declaration.name
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the function here and now; nothing is sent."""
+        return cast("R", self.declaration.func(*args, **kwargs))
+
+    def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
+        """Send one job; when this returns, Redis has it and it will be run to an outcome.
+
+        Raises, with nothing sent: BadArguments, NotSerializable, TooLarge, QueueFull; BrokerUnavailable within 2 s
+        where Redis cannot be reached. A `job_id` that has a job or an outcome already is not enqueued again: the handle
+        is that job's.
+        """
+        raw, body = self._encode(args, kwargs)
+        self._app.carry(self._call([(raw, body)]))
+        return self._job(raw)
+
+    delay = enqueue
+
+    async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
+        """`enqueue` for coroutines: the event loop goes on meanwhile."""
+        raw, body = self._encode(args, kwargs)
+        await self._app.acarry(self._call([(raw, body)]))
+        return self._job(raw)
+
+    def enqueue_many(self, arguments: Iterable[Sequence[Any]]) -> list[Job[R]]:
+        """Send one job for each tuple of positional arguments, in a few round trips; all are checked before any is sent.
+
+        Raises what `enqueue` raises; where Redis is lost midway, some may have been sent.
+        """
+        if self._options.job_id is not None:
+            raise ConfigError(
+                f"cannot enqueue many jobs of {self.name} with one job_id\n  hint: enqueue them one by one"
+            )
+        encoded = [self._encode(tuple(args), {}) for args in arguments]
+        for batch in _batches(encoded):
+            self._app.carry(self._call(batch))
+        return [self._job(raw) for raw, _ in encoded]
+
+    def options(
+        self,
+        *,
+        delay: Duration | None = None,
+        eta: datetime | None = None,
+        queue: str | None = None,
+        priority: int | None = None,
+        job_id: str | None = None,
+    ) -> Task[P, R]:
+        """A variant of this task: `add.options(delay=10).enqueue(2, 3)`.
+
+        `delay` (seconds, timedelta, "10m") or `eta` (an aware datetime): not before then. `queue`: instead of the
+        task's. `priority`: 0 to 9, higher sooner, default 5. `job_id`: names the job; a name runs once, until its
+        result expires. Raises ConfigError.
+        """
+        changed = make_options(self._options, delay=delay, eta=eta, queue=queue, priority=priority, job_id=job_id)
+        return type(self)(self._app, self.declaration, changed)
+
+    @cached_property
+    def _signature(self) -> inspect.Signature:
+        return inspect.signature(self.declaration.func)
+
+    @cached_property
+    def _route(self) -> str:
+        return keys.route(self._options.queue or self.declaration.queue, self.declaration.pool, self._options.priority)
+
+    def _encode(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[bytes, bytes]:
+        try:
+            self._signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise BadArguments(self._complaint(args, kwargs, error)) from None
+        now, key = self._app.now(), self._options.job_id
+        envelope = Envelope(task=self.name, args=args, kwargs=kwargs, enqueued_at=now, route=self._route, key=key)
+        body = encode_job(envelope, self._app.size_limit, lambda: self._names(args, kwargs))
+        return (ids.new_id(now) if key is None else ids.named_id(key)), body
+
+    def _names(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Mapping[str, object]:
+        return self._signature.bind(*args, **kwargs).arguments
+
+    def _complaint(self, args: tuple[Any, ...], kwargs: dict[str, Any], error: TypeError) -> str:
+        called = ", ".join([_brief(arg) for arg in args] + [f"{name}={_brief(arg)}" for name, arg in kwargs.items()])
+        return (
+            f"task '{self.name}' got bad arguments\n  {self.declaration.func.__name__}{self._signature}\n"
+            f"  called as {self.declaration.func.__name__}.enqueue({called})        {_reason(error)}\n  nothing was sent"
+        )
+
+    def _call(self, jobs: Sequence[tuple[bytes, bytes]]) -> Call[int]:
+        options = self._options
+        return calls.enqueue(self._route, jobs, delay=options.delay, eta=options.eta, named=options.job_id is not None)
+
+    def _job(self, raw: bytes) -> Job[R]:
+        return Job(self._app, raw, self._route, self._options.job_id)
+
+    def __repr__(self) -> str:
+        return f"<Task {self.name} {self._route}>"
+
+
+class AsyncTask(Task[P, R]):
+    """A task whose function is a coroutine function; the result of its job is what the coroutine returns."""
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:  # type: ignore[override]
+        """The coroutine, to be awaited here."""
+        return cast("Coroutine[Any, Any, R]", self.declaration.func(*args, **kwargs))
+
+
+def _batches(encoded: Sequence[tuple[bytes, bytes]]) -> Iterator[list[tuple[bytes, bytes]]]:
+    todo = iter(encoded)
+    while batch := list(islice(todo, 1)):
+        size = len(batch[0][1])
+        while size < BATCH_BYTES and len(batch) < BATCH and (more := list(islice(todo, 1))):
+            batch += more
+            size += len(more[0][1])
+        yield batch
+
+
+def _brief(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _reason(error: TypeError) -> str:
+    text = str(error)
+    return (
+        text.replace("missing a required argument:", "missing:")
+        .replace("missing a required keyword-only argument:", "missing:")
+        .replace("'", "")
+    )

@@ -1,0 +1,50 @@
+"""Durations as people write them: 90, 1.5, `timedelta(minutes=2)`, "250ms", "30s", "10m", "2h", "1d"."""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import timedelta
+
+from taskq.errors import ConfigError
+
+Duration = float | int | timedelta | str
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "": 1.0}
+_TEXT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|)\s*")
+
+
+def seconds(value: Duration, what: str = "duration") -> float:
+    """`value` in seconds, at least 0. `what` names the setting in the error.
+
+    Raises ConfigError for anything that is not a finite, non-negative duration.
+    """
+    number = _number(value)
+    if number is None or not math.isfinite(number) or number < 0:
+        raise ConfigError(
+            f"{what} {value!r} is not a duration\n  hint: seconds, a timedelta, or '250ms', '30s', '10m', '2h', '1d'"
+        )
+    return number
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, (int, float)):
+        return float(value)
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    found = _TEXT.fullmatch(value) if isinstance(value, str) else None
+    return float(found[1]) * _UNITS[found[2]] if found else None
+
+
+def brief(seconds: float) -> str:
+    """`seconds` as people read it at a glance: "12ms", "1.2s", "4m05", "2h10", "3d"."""
+    if seconds < 0.9995:
+        return f"{seconds * 1000:.0f}ms"
+    if seconds < 59.95:
+        return f"{seconds:.1f}s"
+    minutes = round(seconds) // 60
+    if minutes < 60:
+        return f"{minutes}m{round(seconds) % 60:02d}"
+    return f"{minutes // 60}h{minutes % 60:02d}" if minutes < 48 * 60 else f"{minutes // 1440}d"

@@ -1,0 +1,583 @@
+"""A job's way from enqueue to its outcome, one script at a time."""
+
+from __future__ import annotations
+
+import pytest
+
+from taskq.broker import calls
+from tests.support.bench import ROUTE, Bench, body, job_id, member, members
+
+DAY = 86400
+
+
+# enqueue
+
+
+def test_an_id_is_stored_once(bench: Bench) -> None:
+    assert bench.enqueue("a b") == 2
+    assert bench.enqueue("b c a") == 1
+    assert bench.line() == "a b c"
+
+
+def test_an_id_that_stands_twice_in_one_call_is_stored_once(bench: Bench) -> None:
+    assert bench.enqueue("a a") == 1
+    assert bench.line() == "a"
+
+
+def test_a_stored_body_is_never_rewritten(bench: Bench) -> None:
+    bench.enqueue("a")
+    bench.run(calls.enqueue(ROUTE, [(job_id("a"), b"another body")]))
+    assert bench.stored("jobs", "a") == body("a")
+
+
+def test_an_enqueue_that_is_resent_while_its_job_is_held_is_refused(bench: Bench) -> None:
+    bench.hold("a")
+    assert bench.enqueue("a") == 0
+    assert bench.line() == ""
+
+
+def test_an_enqueue_that_is_resent_after_its_job_finished_is_refused(bench: Bench) -> None:
+    bench.hold("a")
+    bench.commit("a")
+    assert bench.enqueue("a") == 0
+    assert bench.line() == ""
+
+
+def test_an_id_whose_job_is_dead_is_refused(bench: Bench) -> None:
+    bench.hold("a")
+    bench.bury("a")
+    assert bench.enqueue("a") == 0
+    assert bench.line() == ""
+
+
+def test_an_id_is_taken_again_when_its_outcome_was_not_stored(bench: Bench) -> None:
+    bench.hold("a")
+    bench.commit("a", ttl=0)
+    assert bench.enqueue("a") == 1
+
+
+def test_enqueue_makes_the_queue_known(bench: Bench) -> None:
+    bench.enqueue("a", "mail:cpu")
+    bench.enqueue("b", "later:io", delay=5)
+    assert sorted(bench.ask("SMEMBERS", bench.broker.key("queues"))) == [b"later", b"mail"]
+
+
+# order
+
+
+def test_jobs_of_one_priority_are_claimed_first_in_first_out(bench: Bench) -> None:
+    bench.enqueue("a b")
+    bench.enqueue("c d")
+    assert bench.claim(io=1) == "a"
+    assert bench.claim(io=9) == "b c d"
+
+
+def test_a_higher_priority_is_claimed_sooner(bench: Bench) -> None:
+    bench.enqueue("low", "default:io:0")
+    bench.enqueue("middle", "default:io")
+    bench.enqueue("high", "default:io:9")
+    assert bench.claim(io=2) == "high middle"
+    assert bench.claim(io=2) == "low"
+
+
+def test_queues_are_served_in_the_order_of_the_claim(bench: Bench) -> None:
+    bench.enqueue("a")
+    bench.enqueue("m", "mail:io")
+    assert bench.claim(queues=("mail", "default"), io=1) == "m"
+    assert bench.claim(queues=("mail", "default"), io=1) == "a"
+
+
+def test_each_lane_gets_at_most_what_it_wants(bench: Bench) -> None:
+    bench.enqueue("a b c")
+    bench.enqueue("x y z", "default:cpu")
+    assert bench.claim(io=2, cpu=1) == "a b x"
+
+
+def test_a_lane_that_wants_nothing_gets_nothing(bench: Bench) -> None:
+    bench.enqueue("a")
+    assert bench.claim(io=0, cpu=3) == ""
+    assert bench.line() == "a"
+
+
+# claim
+
+
+def test_a_claimed_job_comes_with_its_body_and_stands_in_what_its_epoch_holds(bench: Bench) -> None:
+    bench.enqueue("a b")
+    claim = bench.claim_all()
+    assert [(job.member, job.body) for job in claim.jobs] == [(member("a"), body("a")), (member("b"), body("b"))]
+    assert (bench.line(), bench.held()) == ("", "a b")
+
+
+def test_a_fresh_job_comes_without_history_and_losses(bench: Bench) -> None:
+    bench.enqueue("a")
+    (job,) = bench.claim_all().jobs
+    assert (job.history, job.losses) == (None, 0)
+
+
+def test_only_the_job_that_failed_comes_with_its_history(bench: Bench) -> None:
+    bench.hold("a")
+    bench.retry("a", delay=0, history=b"tried once")
+    bench.promote()
+    bench.enqueue("b")
+    assert [(job.history, job.losses) for job in bench.claim_all().jobs] == [(b"tried once", 0), (None, 0)]
+
+
+def test_what_is_held_is_in_the_order_of_the_claims(bench: Bench) -> None:
+    bench.enqueue("z")
+    bench.claim()
+    bench.enqueue("m b")
+    bench.claim()
+    bench.enqueue("a")
+    bench.claim()
+    assert bench.held() == "z m b a"
+
+
+def test_a_claim_by_an_epoch_whose_lease_ran_out_gets_nothing_until_it_is_renewed(bench: Bench) -> None:
+    bench.enqueue("a")
+    bench.beat(w1="")
+    bench.clock.advance(15)
+    assert bench.claim_all().lease == "expired"
+    assert bench.line() == "a"
+    bench.beat(w1="")
+    assert bench.claim() == "a"
+
+
+def test_a_lease_is_good_up_to_its_last_millisecond(bench: Bench) -> None:
+    bench.enqueue("a")
+    bench.clock.advance(14.999)
+    assert bench.claim() == "a"
+
+
+def test_a_claim_by_a_fenced_epoch_gets_nothing(bench: Bench) -> None:
+    bench.enqueue("a")
+    bench.reap("w1")
+    claim = bench.claim_all()
+    assert (claim.lease, claim.jobs, bench.line()) == ("fenced", (), "a")
+
+
+def test_a_claim_by_an_epoch_that_never_registered_gets_nothing(bench: Bench) -> None:
+    bench.enqueue("a")
+    assert bench.claim_all("nobody").lease == "fenced"
+
+
+# commit
+
+
+def test_commit_stores_the_outcome_and_lets_go(bench: Bench) -> None:
+    bench.hold("a b")
+    assert bench.commit("a", ttl=60, record=b"seven") == ""
+    assert bench.stored("result", "a") == b"seven"
+    assert 50 < (bench.lasts("a") or 0) <= 60
+    assert (bench.held(), bench.stored("jobs", "a"), bench.place("a")) == ("b", None, "done")
+
+
+def test_one_commit_ends_many_jobs_of_several_queues(bench: Bench) -> None:
+    bench.hold("a b")
+    bench.hold("c", route="mail:cpu:7")
+    finished = [*members("a b"), member("c", "mail:cpu:7")]
+    assert bench.run(calls.commit("w1", [(each, 60, "b3", b"ok") for each in finished])) == ()
+    assert bench.held() == ""
+    assert (bench.counters("default")["done"], bench.counters("mail")["done"]) == (2, 1)
+
+
+def test_with_a_result_ttl_of_0_nothing_is_stored(bench: Bench) -> None:
+    bench.hold("a")
+    assert bench.commit("a", ttl=0) == ""
+    assert (bench.stored("result", "a"), bench.held(), bench.place("a")) == (None, "", "unknown")
+
+
+def test_commit_clears_history_and_losses(bench: Bench) -> None:
+    bench.hold("a")
+    bench.retry("a", delay=0)
+    bench.promote()
+    bench.claim()
+    bench.reap("w1", started="a")
+    bench.register("w2")
+    bench.claim("w2")
+    assert (bench.stored("attempts", "a"), bench.stored("losses", "a")) == (b"1", b"1")
+    bench.commit("a", "w2")
+    assert (bench.stored("attempts", "a"), bench.stored("losses", "a")) == (None, None)
+
+
+def test_a_resent_commit_changes_nothing(bench: Bench) -> None:
+    bench.hold("a b")
+    bench.wait_for("a")
+    bench.commit("a", record=b"first")
+    assert bench.commit("a", record=b"second") == "a"
+    assert (bench.stored("result", "a"), bench.told(), bench.counters()["done"]) == (b"first", "a", 1)
+
+
+def test_of_a_commit_only_the_outcomes_of_what_is_not_held_are_dropped(bench: Bench) -> None:
+    bench.hold("a b c")
+    bench.commit("b")
+    assert bench.commit("a b c", record=b"again") == "b"
+    assert (bench.stored("result", "a"), bench.stored("result", "b")) == (b"again", b"ok")
+
+
+def test_the_commit_of_a_fenced_zombie_is_dropped_while_its_job_is_in_line(bench: Bench) -> None:
+    bench.hold("a")
+    bench.reap("w1")
+    assert bench.commit("a", "w1") == "a"
+    assert (bench.line(), bench.stored("result", "a")) == ("a", None)
+
+
+def test_the_commit_of_a_fenced_zombie_does_not_acknowledge_the_run_of_another(bench: Bench) -> None:
+    bench.hold("a")
+    bench.reap("w1")
+    bench.register("w2")
+    bench.claim("w2")
+    assert bench.commit("a", "w1") == "a"
+    assert (bench.held("w2"), bench.stored("result", "a")) == ("a", None)
+
+
+@pytest.mark.parametrize("ttl", [0, 60])
+def test_the_commit_of_a_fenced_zombie_cannot_overwrite_an_outcome(bench: Bench, ttl: float) -> None:
+    bench.hold("a")
+    bench.reap("w1")
+    bench.register("w2")
+    bench.claim("w2")
+    bench.commit("a", "w2", record=b"accepted")
+    assert bench.commit("a", "w1", ttl, record=b"of a zombie") == "a"
+    assert bench.stored("result", "a") == b"accepted"
+    assert bench.counters()["done"] == 1
+
+
+def test_an_outcome_that_a_torn_write_left_behind_stands_and_the_job_is_let_go(bench: Bench) -> None:
+    bench.hold("a")
+    bench.ask("SET", bench.broker.key("result", job_id("a")), b"before the crash")
+    assert bench.commit("a", record=b"after it") == "a"
+    assert (bench.stored("result", "a"), bench.held()) == (b"before the crash", "")
+
+
+# who waits
+
+
+def test_a_group_commit_tells_each_waiting_client_of_each_of_its_jobs_once(bench: Bench) -> None:
+    bench.hold("a b c d")
+    assert bench.wait_for("a b c", b"client-1") == [None, None, None]
+    assert bench.wait_for("b c", b"client-2") == [None, None]
+    bench.commit("a b d")
+    assert (bench.told(b"client-1"), bench.told(b"client-2")) == ("a b", "b")
+    bench.commit("a b c")
+    assert (bench.told(b"client-1"), bench.told(b"client-2")) == ("a b c", "b c")
+
+
+def test_a_client_that_asks_twice_is_told_once(bench: Bench) -> None:
+    bench.hold("a")
+    bench.wait_for("a", b"client-1")
+    bench.wait_for("a", b"client-2")
+    bench.wait_for("a", b"client-1")
+    bench.commit("a")
+    assert (bench.told(b"client-1"), bench.told(b"client-2")) == ("a", "a")
+
+
+def test_who_asks_after_the_outcome_gets_it_at_once(bench: Bench) -> None:
+    bench.hold("a b")
+    bench.commit("a", record=b"seven")
+    assert bench.wait_for("a b nobody") == [b"seven", None, b""]
+    assert bench.stored("awaited", "a") is None
+
+
+def test_who_waits_for_a_job_whose_result_is_not_stored_is_told_too(bench: Bench) -> None:
+    bench.hold("a")
+    bench.wait_for("a")
+    bench.commit("a", ttl=0)
+    assert bench.told() == "a"
+    assert bench.wait_for("a") == [b""]
+
+
+def test_what_a_client_was_told_expires(bench: Bench) -> None:
+    bench.hold("a")
+    bench.wait_for("a")
+    bench.commit("a")
+    assert 0 < bench.ask("TTL", bench.broker.key("reply", b"client-1")) <= 60
+
+
+# retry
+
+
+def test_retry_puts_the_job_aside_until_its_delay_is_over_and_keeps_its_history(bench: Bench) -> None:
+    bench.hold("a")
+    assert bench.retry("a", delay=10, history=b"once") == ""
+    assert (bench.held(), bench.aside("delayed")) == ("", {"a": bench.clock.now() + 10})
+    bench.clock.advance(10)
+    bench.promote()
+    (job,) = bench.claim_all().jobs
+    assert (job.body, job.history) == (body("a"), b"once")
+
+
+def test_a_resent_retry_changes_nothing(bench: Bench) -> None:
+    bench.hold("a")
+    bench.retry("a", delay=10, history=b"once")
+    bench.clock.advance(5)
+    assert bench.retry("a", delay=10, history=b"twice") == "a"
+    assert bench.stored("attempts", "a") == b"once"
+    assert bench.aside("delayed") == {"a": bench.clock.now() + 5}
+    assert bench.counters()["retried"] == 1
+
+
+def test_the_retry_of_a_fenced_zombie_is_dropped(bench: Bench) -> None:
+    bench.hold("a")
+    bench.reap("w1")
+    assert bench.retry("a", "w1") == "a"
+    assert (bench.line(), bench.aside("delayed"), bench.stored("attempts", "a")) == ("a", {}, None)
+
+
+def test_a_job_keeps_its_priority_through_a_retry(bench: Bench) -> None:
+    bench.hold("a", route="default:io:8")
+    bench.run(calls.retry("w1", [(member("a", "default:io:8"), 0, b"1")]))
+    bench.promote()
+    assert bench.line("default:io:8") == "a"
+
+
+# bury
+
+
+def test_bury_keeps_the_body_and_stores_the_record_for_ever(bench: Bench) -> None:
+    bench.hold("a")
+    bench.wait_for("a")
+    assert bench.bury("a", record=b"failed for good", history=b"thrice") == ""
+    assert (bench.stored("jobs", "a"), bench.stored("attempts", "a")) == (body("a"), b"thrice")
+    assert (bench.stored("result", "a"), bench.lasts("a")) == (b"failed for good", None)
+    assert (bench.held(), bench.aside("dead"), bench.told()) == ("", {"a": bench.clock.now()}, "a")
+
+
+def test_a_resent_bury_changes_nothing(bench: Bench) -> None:
+    bench.hold("a")
+    bench.bury("a", record=b"first")
+    assert bench.bury("a", record=b"second") == "a"
+    assert (bench.stored("result", "a"), bench.counters()["dead"]) == (b"first", 1)
+
+
+def test_the_bury_of_a_fenced_zombie_is_dropped(bench: Bench) -> None:
+    bench.hold("a")
+    bench.reap("w1")
+    assert bench.bury("a", "w1") == "a"
+    assert (bench.line(), bench.aside("dead"), bench.stored("result", "a")) == ("a", {}, None)
+
+
+# give back
+
+
+def test_give_back_restores_the_order_at_the_head(bench: Bench) -> None:
+    bench.enqueue("a b c d e")
+    bench.claim(io=4)
+    assert bench.give_back("b c d") == 3
+    assert (bench.line(), bench.held()) == ("b c d e", "a")
+
+
+def test_give_back_puts_each_job_in_its_own_line(bench: Bench) -> None:
+    bench.hold("a")
+    bench.hold("h", route="default:io:9")
+    assert bench.run(calls.give_back("w1", [member("a"), member("h", "default:io:9")])) == 2
+    assert (bench.line(), bench.line("default:io:9")) == ("a", "h")
+
+
+def test_give_back_counts_nothing(bench: Bench) -> None:
+    bench.hold("a")
+    bench.give_back("a")
+    (job,) = bench.claim_all().jobs
+    assert (job.history, job.losses) == (None, 0)
+
+
+def test_a_resent_give_back_changes_nothing(bench: Bench) -> None:
+    bench.hold("a b")
+    bench.give_back("a b")
+    assert bench.give_back("a b") == 0
+    assert bench.line() == "a b"
+
+
+def test_the_give_back_of_a_fenced_zombie_changes_nothing(bench: Bench) -> None:
+    bench.hold("a")
+    bench.reap("w1")
+    bench.register("w2")
+    bench.claim("w2")
+    assert bench.give_back("a", "w1") == 0
+    assert (bench.line(), bench.held("w2")) == ("", "a")
+
+
+# delays
+
+
+def test_a_delayed_job_is_promoted_when_it_is_due_and_not_before(bench: Bench) -> None:
+    bench.enqueue("a", delay=10)
+    bench.clock.advance(9.999)
+    assert bench.promote() == pytest.approx(0.001)
+    assert bench.line() == ""
+    bench.clock.advance(0.001)
+    assert bench.promote() is None
+    assert (bench.line(), bench.aside("delayed")) == ("a", {})
+
+
+def test_an_eta_is_a_point_in_the_time_of_the_server(bench: Bench) -> None:
+    bench.enqueue("a", eta=bench.clock.now() + 30)
+    assert bench.promote() == 30
+    bench.clock.advance(30)
+    bench.promote()
+    assert bench.line() == "a"
+
+
+def test_an_eta_in_the_past_is_due_at_once(bench: Bench) -> None:
+    bench.enqueue("a", eta=bench.clock.now() - DAY)
+    bench.promote()
+    assert bench.line() == "a"
+
+
+def test_due_jobs_go_in_line_in_the_order_of_their_due_times(bench: Bench) -> None:
+    for name, delay in {"c": 3, "a": 1, "b": 2}.items():
+        bench.enqueue(name, delay=delay)
+    bench.clock.advance(10)
+    bench.promote()
+    assert bench.line() == "a b c"
+
+
+def test_promote_moves_at_most_a_hundred_jobs_of_a_queue_and_says_that_more_are_due(bench: Bench) -> None:
+    jobs = [f"j{n:03}" for n in range(150)]
+    bench.enqueue(" ".join(jobs), delay=1)
+    bench.clock.advance(1)
+    assert bench.promote() == 0
+    assert bench.line() == " ".join(jobs[:100])
+    assert bench.promote() is None
+    assert bench.line() == " ".join(jobs)
+
+
+def test_promote_says_when_the_next_job_of_any_queue_is_due(bench: Bench) -> None:
+    assert bench.promote() is None
+    bench.enqueue("a", delay=60)
+    bench.enqueue("m", "mail:io", delay=20)
+    assert bench.promote() == 20
+
+
+def test_a_delayed_id_is_stored_once(bench: Bench) -> None:
+    bench.enqueue("a", delay=10)
+    assert bench.enqueue("a", delay=20) == 0
+    assert bench.enqueue("a") == 0
+    assert (bench.aside("delayed"), bench.line()) == ({"a": bench.clock.now() + 10}, "")
+
+
+# parked
+
+
+def test_parked_jobs_are_buried_when_their_patience_ends(bench: Bench) -> None:
+    bench.hold("a")
+    bench.wait_for("a")
+    assert bench.park("a", patience=600) == ""
+    assert (bench.held(), bench.aside("parked")) == ("", {"a": bench.clock.now() + 600})
+    bench.clock.advance(599)
+    assert bench.promote() == 1
+    assert bench.place("a") == "parked"
+    bench.clock.advance(1)
+    assert bench.promote() is None
+    assert (bench.place("a"), bench.stored("result", "a"), bench.told()) == ("dead", b"nobody knew the task", "a")
+    assert bench.stored("jobs", "a") == body("a")
+
+
+def test_unpark_puts_parked_jobs_back_in_line(bench: Bench) -> None:
+    bench.hold("a b c")
+    bench.park("a b")
+    assert bench.run(calls.unpark(members("b a"))) == 2
+    assert (bench.line(), bench.aside("parked")) == ("b a", {})
+
+
+def test_a_job_that_two_workers_unpark_is_in_line_once(bench: Bench) -> None:
+    bench.hold("a")
+    bench.park("a")
+    bench.run(calls.unpark(members("a")))
+    assert bench.run(calls.unpark(members("a"))) == 0
+    assert bench.line() == "a"
+
+
+def test_the_park_of_a_fenced_zombie_is_dropped(bench: Bench) -> None:
+    bench.hold("a")
+    bench.reap("w1")
+    assert bench.park("a", "w1") == "a"
+    assert (bench.line(), bench.aside("parked")) == ("a", {})
+
+
+def test_a_resent_park_does_not_renew_the_patience(bench: Bench) -> None:
+    bench.hold("a")
+    bench.park("a", patience=600)
+    bench.clock.advance(100)
+    assert bench.park("a", patience=600) == "a"
+    assert bench.aside("parked") == {"a": bench.clock.now() + 500}
+
+
+# adopt and pending
+
+
+def test_adopt_says_what_an_epoch_holds_in_the_order_of_its_claims(bench: Bench) -> None:
+    bench.hold("c a b")
+    assert bench.run(calls.adopt("w1", 0, ["default"])).held == tuple(members("c a b"))
+
+
+def test_adopt_tells_a_fenced_zombie_that_it_holds_nothing(bench: Bench) -> None:
+    bench.hold("a")
+    bench.reap("w1")
+    assert bench.run(calls.adopt("w1", 0, ["default"])).held == ()
+
+
+def test_adopt_shows_a_hundred_parked_jobs_at_a_time_with_their_bodies(bench: Bench) -> None:
+    jobs = [f"j{n:03}" for n in range(120)]
+    bench.hold(" ".join(jobs))
+    bench.park(" ".join(jobs))
+    first = bench.run(calls.adopt("w1", 0, ["default", "mail"])).parked
+    rest = bench.run(calls.adopt("w1", 100, ["default", "mail"])).parked
+    assert [*first, *rest] == [(member(name), body(name)) for name in jobs]
+    assert len(first) == 100
+
+
+def test_pending_while_a_job_is_ready_or_held_by_anybody(bench: Bench) -> None:
+    bench.register("w2")
+    assert not bench.run(calls.pending(["default"]))
+    bench.enqueue("a", "default:solo")
+    assert bench.run(calls.pending(["default"]))
+    bench.claim("w2", solo=1)
+    assert bench.run(calls.pending(["default"]))
+    bench.commit("a", "w2", route="default:solo")
+    assert not bench.run(calls.pending(["default"]))
+
+
+def test_jobs_in_other_queues_delayed_and_parked_ones_are_not_pending(bench: Bench) -> None:
+    bench.hold("p")
+    bench.park("p")
+    bench.enqueue("d", delay=10)
+    bench.enqueue("m", "mail:io")
+    assert not bench.run(calls.pending(["default"]))
+
+
+def test_jobs_that_a_fenced_epoch_still_holds_are_pending(bench: Bench) -> None:
+    bench.hold(" ".join(f"j{n:03}" for n in range(101)))
+    bench.reap("w1")
+    bench.run(calls.purge(ROUTE))
+    assert (bench.line(), bench.held()) == ("", "j000")
+    assert bench.run(calls.pending(["default"]))
+
+
+# counters
+
+
+def test_what_happened_is_counted_by_queue_and_minute(bench: Bench) -> None:
+    bench.hold("a b c")
+    bench.enqueue("m", "mail:io")
+    bench.commit("a", ttl=0)
+    bench.retry("b")
+    bench.bury("c")
+    assert bench.counters() == {"enqueued": 3, "done": 1, "b3": 1, "retried": 1, "dead": 1}
+    assert bench.counters("mail") == {"enqueued": 1}
+
+
+def test_counters_of_several_minutes_are_added_up_and_old_ones_left_out(bench: Bench) -> None:
+    bench.enqueue("a")
+    bench.clock.advance(60)
+    bench.enqueue("b c")
+    assert bench.counters() == {"enqueued": 3}
+    bench.clock.advance(9 * 60)
+    assert bench.counters() == {"enqueued": 2}
+
+
+def test_counters_are_kept_for_a_day(bench: Bench) -> None:
+    bench.enqueue("a")
+    bench.enqueue("b")
+    (key,) = bench.ask("KEYS", bench.broker.key("stats", "*"))
+    assert DAY < bench.ask("TTL", key) <= 90_000

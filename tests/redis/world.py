@@ -1,0 +1,330 @@
+"""A small model of what the broker promises: where each job is, in plain Python, without Redis.
+
+Each method says what one script does to the world when it is carried out once, and returns what the script answers.
+`census` is the world in the shape of `tests.support.census`, so that the two can be compared key by key.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+from taskq.broker.calls import LOSS_LIMIT
+from taskq.broker.keys import DEFAULT_PRIORITY, LANES, SOLO, member_id, member_route, route_lane, route_queue
+from taskq.broker.records import Place
+
+Members = list[bytes]
+LINES = ("ready", "delayed", "parked", "dead", "held")
+REAP_STEP = 100
+PROMOTE_STEP = 100
+
+
+class World:
+    """Times are in ms, as Redis has them."""
+
+    def __init__(self) -> None:
+        self.now = 0
+        self.bodies: dict[bytes, bytes] = {}
+        self.home: dict[bytes, str] = {}
+        self.ready: dict[str, Members] = defaultdict(list)
+        self.delayed: dict[str, dict[bytes, int]] = defaultdict(dict)
+        self.parked: dict[str, dict[bytes, int]] = defaultdict(dict)
+        self.dead: dict[str, dict[bytes, int]] = defaultdict(dict)
+        self.held: dict[str, dict[bytes, int]] = defaultdict(dict)
+        self.attempts: dict[bytes, bytes] = {}
+        self.losses: dict[bytes, int] = {}
+        self.ghosts: dict[bytes, str] = {}
+        self.records: dict[bytes, bytes] = {}
+        self.leases: dict[str, int] = {}
+        self.started: dict[str, set[bytes]] = {}
+        self.fenced: set[str] = set()
+        self.last_beat: int | None = None
+        self.paused: set[str] = set()
+        self.awaited: dict[bytes, list[bytes]] = {}
+        self.told: dict[bytes, list[bytes]] = defaultdict(list)
+
+    def census(self) -> dict[str, dict[str, Any]]:
+        """The rows of the data model that the world knows about."""
+
+        def one(value: Any) -> dict[str, Any]:
+            return {"": value} if value else {}
+
+        def many(value: dict[Any, Any]) -> dict[str, Any]:
+            return {key if isinstance(key, str) else key.decode("latin-1"): item for key, item in value.items() if item}
+
+        return {
+            "ready": many(self.ready),
+            "delayed": many(self.delayed),
+            "parked": many(self.parked),
+            "dead": many(self.dead),
+            "held": many(self.held),
+            "jobs": one(self.bodies),
+            "attempts": one(self.attempts),
+            "losses": one({job: b"%d" % losses for job, losses in self.losses.items()}),
+            "cancelled": one({job: route.encode() for job, route in self.ghosts.items()}),
+            "result": many(self.records),
+            "awaited": one({job: b"".join(clients) for job, clients in self.awaited.items()}),
+            "reply": many({client: sorted(jobs) for client, jobs in self.told.items()}),
+            "workers": one({epoch.encode(): expiry for epoch, expiry in self.leases.items()}),
+            "fenced": one({epoch.encode() for epoch in self.fenced}),
+            "config": {queue: {b"paused": b"me"} for queue in self.paused},
+        }
+
+    # Producers
+
+    def enqueue(self, job: bytes, body: bytes, route: str, due: int | None) -> int:
+        if job in self.bodies or job in self.records or job in self.ghosts:
+            return 0
+        self.bodies[job], self.home[job] = body, route
+        if due is None:
+            self.ready[route].append(job + route.encode())
+        else:
+            self.delayed[route_queue(route)][job + route.encode()] = due
+        return 1
+
+    def wait(self, client: bytes, job: bytes) -> list[bytes | None]:
+        if job in self.records or job not in self.bodies:
+            return [self.records.get(job, b"")]
+        clients = self.awaited.setdefault(job, [])
+        if client not in clients:
+            clients.append(client)
+        return [None]
+
+    def _tell(self, job: bytes) -> None:
+        for client in self.awaited.pop(job, []):
+            self.told[client].append(job)
+
+    # Worker processes
+
+    def register(self, epoch: str, lease: int) -> bool:
+        if epoch in self.fenced:
+            return False
+        self.leases[epoch] = self.now + lease
+        return True
+
+    def claim(self, epoch: str, sequence: int, wants: dict[str, int], queues: tuple[str, ...]) -> tuple[str, Members]:
+        if not self.is_alive(epoch):
+            return ("expired" if epoch in self.leases else "fenced"), []
+        claimed: Members = []
+        left = dict(wants)
+        for queue in queues:
+            for lane in wants if queue not in self.paused else ():
+                for route in self.lines(queue, lane):
+                    took = self._take(route, left[lane])
+                    left[lane] -= len(took)
+                    claimed += took
+        for place, member in enumerate(claimed, start=1):
+            self.held[epoch][member] = sequence + place
+        return "ok", claimed
+
+    def is_alive(self, epoch: str) -> bool:
+        return self.leases.get(epoch, 0) > self.now
+
+    def lines(self, queue: str, lane: str) -> list[str]:
+        """The routes of one lane that have a line, in the order in which they are served."""
+        mine = [route for route, line in self.ready.items() if line and route.split(":")[:2] == [queue, lane]]
+        return sorted(mine, key=lambda route: -int((*route.split(":"), DEFAULT_PRIORITY)[2]))
+
+    def _take(self, route: str, want: int) -> Members:
+        """The first `want` places of a line; those of cancelled jobs are empty."""
+        line, self.ready[route] = self.ready[route][:want], self.ready[route][want:]
+        for member in line:
+            if member_id(member) not in self.bodies:
+                self.ghosts.pop(member_id(member), None)
+        return [member for member in line if member_id(member) in self.bodies]
+
+    def commit(self, epoch: str, members: Members, record: bytes, ttl: float) -> Members:
+        dropped = [member for member in members if member not in self.held[epoch]]
+        for member in members:
+            if member not in dropped:
+                if ttl:
+                    self.records[member_id(member)] = record
+                self._forget(member_id(member))
+                del self.held[epoch][member]
+        return dropped
+
+    def _forget(self, job: bytes) -> None:
+        for row in (self.bodies, self.attempts, self.losses):
+            row.pop(job, None)
+        self._tell(job)
+
+    def retry(self, epoch: str, members: Members, delay: int, history: bytes) -> Members:
+        def put(member: bytes) -> None:
+            self.attempts[member_id(member)] = history
+            self.delayed[queue_of(member)][member] = self.now + delay
+
+        return self._let_go(epoch, members, put)
+
+    def bury(self, epoch: str, members: Members, record: bytes, history: bytes) -> Members:
+        def put(member: bytes) -> None:
+            self.attempts[member_id(member)] = history
+            self._entomb(member, record)
+
+        return self._let_go(epoch, members, put)
+
+    def park(self, epoch: str, members: Members, patience: int) -> Members:
+        def put(member: bytes) -> None:
+            self.parked[queue_of(member)][member] = self.now + patience
+
+        return self._let_go(epoch, members, put)
+
+    def give_back(self, epoch: str, members: Members) -> int:
+        dropped = self._let_go(epoch, members[::-1], lambda member: self.ready[member_route(member)].insert(0, member))
+        return len(members) - len(dropped)
+
+    def _let_go(self, epoch: str, members: Members, put: Any) -> Members:
+        dropped = [member for member in members if member not in self.held[epoch]]
+        for member in members:
+            if member not in dropped:
+                put(member)
+                del self.held[epoch][member]
+        return dropped
+
+    def _entomb(self, member: bytes, record: bytes) -> None:
+        self.records[member_id(member)] = record
+        self.dead[queue_of(member)][member] = self.now
+        self._tell(member_id(member))
+
+    def unpark(self, members: Members) -> int:
+        there = [member for member in members if member in self.parked[queue_of(member)]]
+        for member in there:
+            del self.parked[queue_of(member)][member]
+            self.ready[member_route(member)].append(member)
+        return len(there)
+
+    # Supervisors
+
+    def promote(self, record: bytes) -> float | None:
+        for line in self.delayed.values():
+            for member in self._due(line):
+                del line[member]
+                self.ready[member_route(member)].append(member)
+        for line in self.parked.values():
+            for member in self._due(line):
+                del line[member]
+                self._entomb(member, record)
+        return self.next_due(self.delayed, self.parked)
+
+    def _due(self, line: dict[bytes, int]) -> Members:
+        due = sorted((time, member) for member, time in line.items() if time <= self.now)
+        return [member for _, member in due[:PROMOTE_STEP]]
+
+    def next_due(self, *places: dict[str, dict[bytes, int]]) -> float | None:
+        times = [time for place in places for line in place.values() for time in line.values()]
+        return max(0, min(times) - self.now) / 1000 if times else None
+
+    def heartbeat(self, lease: int, gap: int, started: dict[str, set[bytes]]) -> tuple[set[str], set[str | None]]:
+        """Epochs that are lost, and who may be handed out as the victim."""
+        last, self.last_beat = self.last_beat, self.now
+        if last is not None and not 0 <= self.now - last <= gap:
+            self.leases = dict.fromkeys(self.leases, self.now + lease)
+        for epoch in started.keys() & self.leases.keys():
+            self.leases[epoch] = self.now + lease
+            self.started[epoch] = started[epoch]
+        expired = sorted((time, epoch) for epoch, time in self.leases.items() if time <= self.now)
+        victims = self.fenced or {epoch for _, epoch in expired[:1]}
+        return started.keys() - self.leases.keys(), {None if v in started else v for v in victims} or {None}
+
+    def reap(self, epoch: str, record: bytes, started: set[bytes] | None) -> tuple[int, int, int]:
+        self.leases.pop(epoch, None)
+        guilty = self.started.get(epoch, set()) if started is None else started
+        held = sorted(self.held[epoch], key=lambda member: (self.held[epoch][member], member))
+        step, buried = held[-REAP_STEP:], 0
+        for member in step[::-1]:
+            buried += self._lose(member, member_id(member) in guilty, record)
+            del self.held[epoch][member]
+        self.fenced.add(epoch)
+        if len(held) == len(step):
+            self.fenced.discard(epoch)
+            self.started.pop(epoch, None)
+        return len(held) - len(step), len(step) - buried, buried
+
+    def _lose(self, member: bytes, guilty: bool, record: bytes) -> bool:
+        job = member_id(member)
+        losses = self.losses.get(job, 0) + 1 if guilty else 0
+        if guilty:
+            self.losses[job] = losses
+        if losses >= LOSS_LIMIT:
+            self._entomb(member, record)
+        elif losses > 1:
+            solo = f"{queue_of(member)}:{SOLO}"
+            self.ready[solo].append(job + solo.encode())
+        else:
+            self.ready[member_route(member)].insert(0, member)
+        return losses >= LOSS_LIMIT
+
+    # Operators
+
+    def place(self, job: bytes) -> tuple[Place, dict[bytes, int], bytes]:
+        """Where a job is: its state, and for those aside the line and the member."""
+        if job not in self.bodies:
+            return ("done" if job in self.records else "unknown"), {}, b""
+        aside: tuple[tuple[Place, dict[str, dict[bytes, int]]], ...]
+        aside = (("delayed", self.delayed), ("parked", self.parked), ("dead", self.dead), ("running", self.held))
+        for state, lines in aside:
+            for line in lines.values():
+                for member in line:
+                    if member_id(member) == job:
+                        return state, line, member
+        return "queued", {}, b""
+
+    def cancel(self, job: bytes, record: bytes) -> Place:
+        state, line, member = self.place(job)
+        if state in ("queued", "delayed", "parked"):
+            self._remove(job, state, line, member)
+            self.records[job] = record
+        return state
+
+    def delete(self, job: bytes) -> Place:
+        state, line, member = self.place(job)
+        if state != "running":
+            self._remove(job, state, line, member)
+            self.records.pop(job, None)
+        return state
+
+    def _remove(self, job: bytes, state: Place, line: dict[bytes, int], member: bytes) -> None:
+        line.pop(member, None)
+        if state == "queued":
+            self.ghosts[job] = self.home[job]
+        self._forget(job)
+
+    def revive(self, job: bytes) -> Place:
+        state, line, member = self.place(job)
+        if state in ("dead", "delayed"):
+            del line[member]
+            self.ready[member_route(member)].append(member)
+        if state == "dead":
+            for row in (self.records, self.attempts, self.losses):
+                row.pop(job, None)
+        return state
+
+    def purge(self, route: str) -> tuple[int, int]:
+        """Forget a line of at most 500."""
+        jobs = [member_id(member) for member in self.ready.pop(route, [])]
+        gone = sum(job in self.bodies for job in jobs)
+        for job in jobs:
+            self.ghosts.pop(job, None)
+            self._forget(job)
+        return gone, 0
+
+    def pause(self, queue: str) -> bool:
+        fresh = queue not in self.paused
+        self.paused.add(queue)
+        return fresh
+
+    def resume(self, queue: str) -> bool:
+        was = queue in self.paused
+        self.paused.discard(queue)
+        return was
+
+    def lanes_to_ring(self) -> set[str]:
+        """The doorbells that must ring, since jobs stand in a line that is open."""
+        routes = [route for route, line in self.ready.items() if line and route_queue(route) not in self.paused]
+        return {f"{route_queue(route)}:{route_lane(route)}" for route in routes}
+
+
+def queue_of(member: bytes) -> str:
+    return route_queue(member_route(member))
+
+
+ALL_LANES = (*LANES, SOLO)

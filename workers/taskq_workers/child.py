@@ -1,0 +1,199 @@
+"""A worker process: it imports the app, opens its lanes, and exchanges jobs for outcomes until it is told to stop.
+
+1. boot     import the app, reach Redis, register; what fails here is told to the supervisor
+2. work     exchange.step() until stopped, retired, fenced, or orphaned
+3. drain    what runs may end; what waits was given back
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import signal
+import traceback
+from dataclasses import dataclass
+from typing import Any
+
+from taskq import __version__, exit_codes
+from taskq.app import TaskQ
+from taskq.broker import calls, embedded
+from taskq.broker.broker import Broker
+from taskq.broker.keys import SOLO
+from taskq.clock import SYSTEM_CLOCK, Clock
+from taskq.codec import decode_job
+from taskq.config import WorkerSettings, redis_url
+from taskq.errors import BrokerError, MalformedJob, TaskqError
+from taskq_workers.board import Board
+from taskq_workers.channel import Channel
+from taskq_workers.exchange import Exchange, Fenced, Identity
+from taskq_workers.lanes import AsyncLane, Lane, Shop, SoloLane, ThreadLane
+from taskq_workers.limits import Watch
+from taskq_workers.lines import log_outcome
+from taskq_workers.loader import load_app
+from taskq_workers.outcomes import Outcomes, Settled
+from taskq_workers.runner import Runner
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assignment:
+    """What a child is told when it is born. `solo`: it runs jobs that were lost twice, one at a time."""
+
+    app: str
+    url: str | None
+    settings: WorkerSettings
+    epoch: str
+    supervisor: str
+    number: int
+    log_jobs: bool = True
+    solo: bool = False
+
+
+def rows_for(settings: WorkerSettings, solo: bool) -> dict[str, range]:
+    """The places on the board, by lane."""
+    if solo:
+        return {"io": range(1), "async": range(1, 2)}
+    threads = settings.threads
+    return {
+        "io": range(threads),
+        "cpu": range(threads, threads + 1),
+        "async": range(threads + 1, threads + 1 + settings.coroutines),
+    }
+
+
+def run_child(assignment: Assignment, board: Board, channel: Channel, log: Any) -> int:
+    """The whole life of a child; the answer is its exit code."""
+    _settle_signals()
+    try:
+        app = load_app(assignment.app)
+        broker = connect(app, assignment.url)
+        broker.run(calls.register(assignment.epoch, assignment.settings.lease, _describe(assignment)))
+    except TaskqError as error:
+        return _fail(
+            channel, str(error), exit_codes.UNREACHABLE if isinstance(error, BrokerError) else exit_codes.BAD_APP
+        )
+    except BaseException:
+        return _fail(
+            channel, f"cannot import '{assignment.app}': it raised\n\n{traceback.format_exc()}", exit_codes.BAD_APP
+        )
+    return Child(assignment, app, broker, board, channel, log).run()
+
+
+def connect(app: TaskQ, url: str | None) -> Broker:
+    """The broker of `app`, at `url` instead of its own where one is given."""
+    if url is not None:
+        app.use(Broker(embedded.resolve(url) if url.startswith("embedded:") else url, app.namespace))
+    return app.broker
+
+
+def _settle_signals() -> None:
+    """Signals are the supervisor's; here they do nothing. Not SIG_IGN: programs that a job starts would inherit that."""
+    signal.set_wakeup_fd(-1)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: None)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    os.setpgid(0, 0)
+    faulthandler.register(signal.SIGQUIT, all_threads=True)
+
+
+def _describe(assignment: Assignment) -> dict[str, Any]:
+    settings = assignment.settings
+    return {
+        "host": os.uname().nodename,
+        "pid": os.getpid(),
+        "supervisor": assignment.supervisor,
+        "number": assignment.number,
+        "queues": ",".join(settings.queues),
+        "slots": "solo" if assignment.solo else f"{settings.threads} io + 1 cpu + {settings.coroutines} async",
+        "app": assignment.app,
+        "version": __version__,
+        "started_at": SYSTEM_CLOCK.now(),
+    }
+
+
+def _fail(channel: Channel, text: str, code: int) -> int:
+    channel.send({"error": text, "code": code})
+    return code
+
+
+class Child:
+    """The process at work. Its main thread is the exchange."""
+
+    def __init__(self, assignment: Assignment, app: TaskQ, broker: Broker, board: Board, channel: Channel, log: Any):
+        self._assignment, self._app, self._channel, self._log = assignment, app, channel, log
+        self._clock: Clock = SYSTEM_CLOCK
+        self._outcomes = Outcomes()
+        self._retiring: str | None = None
+        self._told_retiring = False
+        self._exchange = Exchange(
+            Identity(assignment.epoch, assignment.settings.queues),
+            broker,
+            self._lanes(board),
+            self._outcomes,
+            self._clock,
+            knows=lambda body: self._task_of(body) is not None,
+            told=self._tell if assignment.log_jobs else None,
+        )
+
+    def run(self) -> int:
+        self._channel.send({"ready": self._introduction()})
+        try:
+            while self._exchange.open or not self._exchange.idle:
+                self._hear(self._exchange.step([self._channel]))
+                if self._retiring and not self._told_retiring:
+                    self._retire()
+        except Fenced:
+            self._log.warning("fenced", worker=self._assignment.epoch, why="its lease ran out; its jobs run elsewhere")
+            return exit_codes.FENCED
+        return exit_codes.OK
+
+    def _lanes(self, board: Board) -> dict[str, Lane]:
+        runner = Runner(self._app.tasks, self._assignment.epoch, size_limit=self._app.size_limit, clock=self._clock)
+        shop = Shop(runner, board, self._outcomes, Watch(self._clock), self._want_to_retire)
+        rows = rows_for(self._assignment.settings, self._assignment.solo)
+        loop = AsyncLane(rows["async"], shop)
+        if self._assignment.solo:
+            return {SOLO: SoloLane(ThreadLane("io", rows["io"], shop), loop, self._is_async)}
+        return {"io": ThreadLane("io", rows["io"], shop), "cpu": ThreadLane("cpu", rows["cpu"], shop), "async": loop}
+
+    def _task_of(self, body: bytes) -> Any:
+        try:
+            return self._app.tasks.get(decode_job(body, self._app.size_limit).task)
+        except MalformedJob:
+            return None
+
+    def _is_async(self, job: Any) -> bool:
+        task = self._task_of(job.body)
+        return task is not None and task.declaration.pool == "async"
+
+    def _introduction(self) -> dict[str, Any]:
+        tasks = [
+            {"name": d.name, "queue": d.queue, "lane": d.pool, "retries": d.retries, "timeout": d.timeout}
+            for d in (task.declaration for task in self._app.tasks.values())
+        ]
+        return {
+            "url": self._assignment.url or redis_url(self._app.url).value,
+            "namespace": self._app.namespace,
+            "tasks": tasks,
+        }
+
+    def _hear(self, readable: list[Any]) -> None:
+        if not readable:
+            return
+        messages = self._channel.receive()
+        if messages is None:
+            os._exit(exit_codes.ORPHANED)  # the supervisor is gone, and who holds the leases with it
+        if messages:
+            self._exchange.close()
+
+    def _want_to_retire(self, why: str) -> None:
+        """Called from the thread that abandoned a job."""
+        self._retiring = why
+        self._outcomes.wake()
+
+    def _retire(self) -> None:
+        self._told_retiring = True
+        self._channel.send({"retiring": self._retiring})
+        self._exchange.close()
+
+    def _tell(self, settled: Settled, written: bool) -> None:
+        log_outcome(self._log, settled, written)

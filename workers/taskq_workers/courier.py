@@ -1,0 +1,90 @@
+"""The supervisor's way to talk to Redis without ever waiting for it: calls queue up, one is under way at a time.
+
+All of a supervisor's calls may be sent twice, so after an error the same call is simply sent again, after a pause.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from taskq.broker.broker import Broker
+from taskq.broker.call import Call
+from taskq.broker.link import Link, Reconnect, values
+from taskq.clock import Clock
+from taskq.errors import BrokerError, TaskqError
+
+T = TypeVar("T")
+PATIENCE = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Errand:
+    call: Call[Any]
+    then: Callable[[Any], object]
+
+
+class Courier:
+    """Carries calls one after another; `then` gets each value. `troubled` is called with each error."""
+
+    def __init__(self, broker: Broker, clock: Clock, troubled: Callable[[TaskqError], object]):
+        self._link, self._clock, self._troubled = Link(broker), clock, troubled
+        self._errands: deque[_Errand] = deque()
+        self._reconnect = Reconnect()
+        self._wake_at = 0.0
+
+    def post(self, call: Call[T], then: Callable[[T], object] = lambda _: None) -> None:
+        self._errands.append(_Errand(call, then))
+        self.go()
+
+    @property
+    def busy(self) -> bool:
+        """Is anything not carried out yet?"""
+        return bool(self._errands)
+
+    @property
+    def waiting(self) -> bool:
+        """Can `fileno` be selected on?"""
+        return self._link.waiting
+
+    def fileno(self) -> int:
+        return self._link.fileno()
+
+    def go(self) -> None:
+        """Send the next call, if none is under way and it is time; give up on one that takes too long."""
+        now = self._clock.monotonic()
+        if self._link.waiting:
+            if now >= self._wake_at:
+                self._link.close()
+                self._wake_at = now
+            return
+        if self._errands and now >= self._wake_at:
+            try:
+                self._link.send(self._errands[0].call)
+                self._wake_at = now + PATIENCE
+            except BrokerError as error:
+                self._stumble(error)
+
+    def read(self) -> None:
+        """Take the reply that has arrived, and send the next call."""
+        try:
+            (value,) = values(self._link.receive())
+        except TaskqError as error:
+            self._stumble(error)
+            return
+        self._reconnect.succeeded()
+        self._wake_at = 0.0
+        self._errands.popleft().then(value)
+        self.go()
+
+    def due(self) -> float | None:
+        """When `go` has something to do though nothing happens (monotonic)."""
+        return self._wake_at if self._errands else None
+
+    def _stumble(self, error: TaskqError) -> None:
+        self._link.close()
+        self._wake_at = self._clock.monotonic() + self._reconnect.failed(random.random())
+        self._troubled(error)

@@ -1,0 +1,100 @@
+"""Children, from the supervisor's side: each a forked process, a channel to talk on, and a board to look at."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import count
+
+from taskq_workers.board import Board
+from taskq_workers.channel import Channel, Message
+from taskq_workers.process import Process, fork
+
+Life = Callable[["Berth", Board, Channel], int]
+"""What a child does with its life; the answer is its exit code."""
+
+
+@dataclass(frozen=True, slots=True)
+class Berth:
+    """A child's place in the crew. An epoch is never used twice."""
+
+    number: int
+    solo: bool
+    epoch: str
+
+
+@dataclass(slots=True, eq=False)
+class Child:
+    """One child. `blamed`: the ids that are counted a loss when it dies; None for all that it had started."""
+
+    berth: Berth
+    process: Process
+    channel: Channel
+    board: Board
+    ready: bool = False
+    leaving: bool = False
+    mute: bool = False
+    stopped_since: float | None = None
+    blamed: bytes | None = None
+
+    def hear(self) -> list[Message]:
+        messages = self.channel.receive()
+        self.mute = messages is None
+        return messages or []
+
+    def stop(self) -> None:
+        """Ask it to finish what runs, give back the rest, and end; one that is not ready yet has nothing to finish."""
+        self.leaving = True
+        if not self.ready or not self.channel.send({"stop": True}):
+            self.kill(b"")
+
+    def kill(self, blamed: bytes) -> None:
+        """SIGKILL. Only the jobs in `blamed` count a loss for it."""
+        self.blamed = blamed
+        self.process.kill()
+
+    def dump(self) -> None:
+        """Have it write the stacks of its threads to stderr."""
+        with suppress(ProcessLookupError):
+            os.kill(self.process.pid, signal.SIGQUIT)
+
+    def losses(self) -> bytes:
+        return self.board.started() if self.blamed is None else self.blamed
+
+    def bury(self) -> int:
+        """It has ended: free what it had. The answer is its exit code."""
+        code = self.process.wait()
+        self.channel.close()
+        return code
+
+
+@dataclass(slots=True)
+class Crew:
+    """Starts children that live `life`, with `rows` on their boards, and names them after `name`."""
+
+    name: str
+    rows: Callable[[bool], int]
+    life: Life
+    children: list[Child] = field(default_factory=list)
+    _births: count[int] = field(default_factory=count)
+
+    def start(self, number: int, solo: bool = False) -> Child:
+        """Fork one more child."""
+        berth = Berth(number, solo, f"{self.name}-{next(self._births)}")
+        board = Board(self.rows(solo))
+        ours, theirs = Channel.pair()
+        process = fork(lambda: self._live(berth, board, theirs, ours))
+        theirs.close()
+        child = Child(berth, process, ours, board)
+        self.children.append(child)
+        return child
+
+    def _live(self, berth: Berth, board: Board, channel: Channel, parents_end: Channel) -> int:
+        """In the child: let go of the supervisor's ends, or nobody would see an end of file when it dies."""
+        for end in [parents_end, *(child.channel for child in self.children)]:
+            end.close()
+        self.children.clear()
+        return self.life(berth, board, channel)

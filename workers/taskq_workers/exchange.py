@@ -1,0 +1,303 @@
+"""The exchange: a child's main loop. It fetches jobs for free slots, and commits what they came to.
+
+    desk  (a link for calls)     commit + claim in one pipeline, whenever jobs have ended or slots are free
+    door  (a link that waits)    BLPOP doorbells, then claim, in one pipeline: the claim runs when a bell rings
+
+    1. settle   what ended since is written in one go, and the free slots claim more
+    2. listen   lanes that found nothing more wait at the door; the slots they asked for are promised to it
+    3. wait     until the bell rings, a job ends, the supervisor speaks, or something is due
+
+One thread owns all of it, so the accounts need no lock. After a connection error nobody knows what was carried out:
+commits are sent again (the fence drops what was done already), claims never: `adopt` asks what we hold, and what we
+did not know of is given back.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from taskq.broker import calls
+from taskq.broker.broker import Broker
+from taskq.broker.call import Call
+from taskq.broker.keys import bells, member_route, route_lane
+from taskq.broker.link import Link, Reconnect, values
+from taskq.broker.records import Adopted, Claim, Claimed
+from taskq.clock import Clock
+from taskq.errors import BrokerError
+from taskq_workers.budget import Budget
+from taskq_workers.commits import commits
+from taskq_workers.lanes import Lane
+from taskq_workers.outcomes import Outcomes, Settled
+from taskq_workers.waiting import readable
+
+BLOCK = 2.0
+"""Seconds that the door waits at a time; after each the books are compared with Redis."""
+PATIENCE = BLOCK + 3.0
+MOST_CLAIMED = 1000
+PARKED_PAGE = 100
+
+
+class Fenced(Exception):  # noqa: N818
+    """This process was declared dead: whatever it still does counts for nothing."""
+
+
+@dataclass(slots=True)
+class Desk:
+    """One lane with its account. `dry` once a claim got less than it asked for: then the door waits for more."""
+
+    lane: Lane
+    budget: Budget
+    dry: bool = False
+
+
+@dataclass(slots=True)
+class Door:
+    """The link that waits, and what is promised to it: wanted jobs by lane."""
+
+    link: Link
+    promised: dict[str, int] = field(default_factory=dict)
+    since: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who fetches, and from where."""
+
+    epoch: str
+    queues: tuple[str, ...]
+
+
+class Exchange:
+    """`knows` tells by a body whether its task is registered here; `told` hears of every outcome that was written."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        broker: Broker,
+        lanes: dict[str, Lane],
+        outcomes: Outcomes,
+        clock: Clock,
+        *,
+        knows: Callable[[bytes], bool],
+        told: Callable[[Settled, bool], None] | None = None,
+    ):
+        self._identity, self._broker, self._clock, self._knows, self._told = identity, broker, clock, knows, told
+        self._desks = {name: Desk(lane, Budget(lane.slots)) for name, lane in lanes.items()}
+        self._outcomes = outcomes
+        self._link, self._door = Link(broker), Door(Link(broker))
+        self._held: dict[bytes, Claimed] = {}
+        self._unsettled: list[Settled] = []
+        self._sequence = 0
+        self._parked_skip = 0
+        self._compared = clock.monotonic()
+        self._reconnect, self._resume_at = Reconnect(), 0.0
+        self.open = True
+
+    @property
+    def idle(self) -> bool:
+        """Does this process hold nothing?"""
+        return not self._held and not self._door.promised
+
+    def step(self, also: Sequence[Any] = ()) -> list[Any]:
+        """One round. The answer is which of the files `also` can be read. Raises Fenced."""
+        if self._clock.monotonic() >= self._resume_at:
+            try:
+                self._settle()
+                self._compare()
+                self._listen()
+            except BrokerError:
+                self._lost()
+        self._withdraw_stalled()
+        return self._wait(also)
+
+    def close(self) -> None:
+        """Take no more jobs, and give back what has not started. `step` goes on until what runs has ended."""
+        self.open = False
+        for name in self._desks:
+            self._withdraw(name)
+
+    # 1. settle
+
+    def _settle(self) -> None:
+        ended = self._outcomes.take()
+        self._account(ended)
+        self._unsettled += ended
+        wants = self._wants()
+        while self._unsettled or wants:
+            requests, batch = commits(self._identity.epoch, self._unsettled)
+            replies = values(self._link.exchange(*requests, *([self._claim(wants)] if wants else [])))
+            del self._unsettled[: len(batch)]
+            self._write_off(batch, {member for dropped in replies[: len(requests)] for member in dropped})
+            if wants:
+                self._dispatch(wants, replies[-1])
+            wants = {}
+        self._reconnect.succeeded()
+
+    def _account(self, ended: list[Settled]) -> None:
+        now = self._clock.monotonic()
+        for name, desk in self._desks.items():
+            took = [settled.seconds for settled in ended if settled.lane == name]
+            if took:
+                desk.budget.ended(len(took), sum(took) / len(took), now)
+
+    def _write_off(self, batch: list[Settled], dropped: set[bytes]) -> None:
+        for settled in batch:
+            self._held.pop(settled.member, None)
+            if self._told is not None:
+                self._told(settled, settled.member not in dropped)
+
+    def _wants(self) -> dict[str, int]:
+        """How many jobs to claim at the desk: for lanes that may find some and have no promise at the door."""
+        if not self.open:
+            return {}
+        open_lanes = {
+            name: desk for name, desk in self._desks.items() if not desk.dry and name not in self._door.promised
+        }
+        return self._rooms(open_lanes)
+
+    def _rooms(self, desks: dict[str, Desk]) -> dict[str, int]:
+        rooms = {name: min(desk.budget.room(), MOST_CLAIMED) for name, desk in desks.items()}
+        return {name: room for name, room in rooms.items() if room > 0}
+
+    def _claim(self, wants: dict[str, int]) -> Call[Claim]:
+        return calls.claim(self._identity.epoch, self._sequence, wants, self._identity.queues)
+
+    def _dispatch(self, wants: dict[str, int], claim: Claim) -> None:
+        if claim.lease == "fenced":
+            raise Fenced
+        if claim.lease == "expired":
+            self._resume_at = self._clock.monotonic() + 0.1
+            return
+        self._sequence += len(claim.jobs)
+        by_lane: dict[str, list[Claimed]] = {name: [] for name in wants}
+        for job in claim.jobs:
+            self._held[job.member] = job
+            by_lane[route_lane(member_route(job.member))].append(job)
+        for name, jobs in by_lane.items():
+            desk = self._desks[name]
+            desk.dry = len(jobs) < wants[name]
+            desk.budget.took(len(jobs), self._clock.monotonic())
+            if self.open:
+                desk.lane.start(jobs)
+            elif jobs:
+                self._give_back(name, jobs)
+
+    # 2. listen
+
+    def _listen(self) -> None:
+        """Wait at the door for every dry lane that has room."""
+        dry = {name: desk for name, desk in self._desks.items() if desk.dry}
+        rooms = self._rooms(dry) if self.open else {}
+        if self._door.promised:
+            if not rooms.keys() <= self._door.promised.keys() or not self.open:
+                self._poke()
+            return
+        if rooms:
+            self._door.link.send(self._doorbell(tuple(rooms)), self._claim(rooms))
+            self._door.promised, self._door.since = rooms, self._clock.monotonic()
+
+    def _doorbell(self, lanes: tuple[str, ...]) -> Call[bytes | None]:
+        poke = self._broker.key("poke", self._identity.epoch)
+        return calls.doorbell([poke, *bells(self._broker.prefix, self._identity.queues, lanes)], BLOCK)
+
+    def _poke(self) -> None:
+        """Make the door come back, to go out again for other lanes."""
+        values(self._link.exchange(calls.poke(self._broker.key("poke", self._identity.epoch))))
+        self._answer_door()
+
+    def _answer_door(self) -> None:
+        promised = self._door.promised
+        _, claim = values(self._door.link.receive())
+        self._door.promised = {}
+        self._dispatch(promised, claim)
+
+    # compare
+
+    def _compare(self) -> None:
+        """Now and then, while no claim is under way: give back what Redis says we hold and we do not know of."""
+        now = self._clock.monotonic()
+        if self._door.promised or now - self._compared < BLOCK:
+            return
+        (found,) = values(
+            self._link.exchange(calls.adopt(self._identity.epoch, self._parked_skip, self._identity.queues))
+        )
+        self._compared = now
+        strangers = [member for member in found.held if member not in self._held]
+        if strangers:
+            values(self._link.exchange(calls.give_back(self._identity.epoch, strangers)))
+        self._unpark(found)
+
+    def _unpark(self, found: Adopted) -> None:
+        known = [member for member, body in found.parked if self._knows(body)]
+        if known and self.open:
+            values(self._link.exchange(calls.unpark(known)))
+        self._parked_skip = self._parked_skip + PARKED_PAGE if len(found.parked) >= PARKED_PAGE else 0
+
+    def _lost(self) -> None:
+        """The conversation broke: begin anew after a while, with the books compared first."""
+        self._link.close()
+        self._door.link.close()
+        self._door.promised = {}
+        self._compared = float("-inf")
+        self._resume_at = self._clock.monotonic() + self._reconnect.failed(random.random())
+
+    # giving back
+
+    def _withdraw_stalled(self) -> None:
+        now = self._clock.monotonic()
+        for name, desk in self._desks.items():
+            if desk.budget.stalled(now):
+                self._withdraw(name)
+
+    def _withdraw(self, name: str) -> None:
+        jobs = self._desks[name].lane.withdraw()
+        if jobs:
+            self._give_back(name, jobs)
+
+    def _give_back(self, name: str, jobs: Sequence[Claimed]) -> None:
+        desk = self._desks[name]
+        desk.budget.withdrawn(len(jobs))
+        desk.dry = True
+        for job in jobs:
+            self._held.pop(job.member, None)
+        try:
+            values(self._link.exchange(calls.give_back(self._identity.epoch, [job.member for job in jobs])))
+        except BrokerError:
+            self._lost()
+
+    # 3. wait
+
+    def _wait(self, also: Sequence[Any]) -> list[Any]:
+        if not self._outcomes.doze():
+            return []
+        files = [self._outcomes, *also, *([self._door.link] if self._door.promised else [])]
+        try:
+            ready = readable(files, self._until())
+        finally:
+            self._outcomes.rouse()
+        if self._door.promised:
+            self._attend(self._door.link in ready)
+        return [file for file in ready if file in also]
+
+    def _attend(self, rung: bool) -> None:
+        try:
+            if rung:
+                self._answer_door()
+            elif self._clock.monotonic() - self._door.since > PATIENCE:
+                self._lost()
+        except BrokerError:
+            self._lost()
+
+    def _until(self) -> float:
+        """Seconds until something is due though nothing happens."""
+        now = self._clock.monotonic()
+        if self._resume_at > now:
+            return self._resume_at - now
+        if any(desk.budget.waiting() for desk in self._desks.values()):
+            return 0.05
+        if self._door.promised:
+            return max(0.0, self._door.since + PATIENCE - now)
+        return max(0.0, self._compared + BLOCK - now)

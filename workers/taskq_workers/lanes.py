@@ -1,0 +1,191 @@
+"""The lanes of one process: threads for io jobs, one thread for cpu jobs, an event loop for async jobs.
+
+    start(jobs) -> inbox -> a slot runs the job -> Outcomes        withdraw() takes back what has not started
+
+Threads are our own, not a ThreadPoolExecutor's: that one waits for its threads at exit (one stuck job would hold the
+process) and pays a Future a job.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from typing import Protocol
+
+from taskq.broker.keys import member_id
+from taskq.broker.records import Claimed
+from taskq.errors import TimeLimit
+from taskq.lifecycle import Failed, Outcome
+from taskq_workers.board import Board
+from taskq_workers.limits import Ticket, Watch, close, raise_in
+from taskq_workers.outcomes import Outcomes
+from taskq_workers.runner import Run, Runner
+
+SWITCH_INTERVAL = 0.0005
+"""Seconds until a thread of pure Python gives way to others, while a cpu job runs: io jobs beside it wake up in time."""
+
+
+class Lane(Protocol):
+    """What the exchange sees of a lane."""
+
+    slots: int
+
+    def start(self, jobs: Sequence[Claimed]) -> None: ...
+    def withdraw(self) -> list[Claimed]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Shop:
+    """What the lanes of a process share. `retire` is told why, when a thread had to be abandoned."""
+
+    runner: Runner
+    board: Board
+    outcomes: Outcomes
+    watch: Watch
+    retire: Callable[[str], None]
+
+    def begin(self, run: Run, row: int, hard_deadline: float = 0.0) -> None:
+        self.board.begin(row, member_id(run.member), hard_deadline)
+
+    def end(self, run: Run, row: int, outcome: Outcome) -> None:
+        self.outcomes.put(self.runner.settle(run, outcome))
+        self.board.end(row)
+
+    def limit(self, run: Run, row: int, ticket: Ticket, interrupt: Callable[[], object]) -> None:
+        """Begin a job whose task has a timeout."""
+        timeout = run.timeout or 0.0
+        self.begin(run, row, self.watch.guard(row, timeout, ticket, interrupt, lambda: self._abandon(run, row)))
+
+    def _abandon(self, run: Run, row: int) -> None:
+        self.end(run, row, self.runner.late(run))
+        self.retire(f"{run.envelope.task} did not stop at its time limit")
+
+
+class ThreadLane:
+    """`threads` slots, each a thread that runs one job after another. `rows`: their places on the board."""
+
+    def __init__(self, name: str, rows: range, shop: Shop):
+        self.slots = len(rows)
+        self._shop = shop
+        self._inbox: SimpleQueue[Claimed] = SimpleQueue()
+        work = self._work_cpu if name == "cpu" else self._work
+        for row in rows:
+            threading.Thread(target=work, args=(row,), name=f"taskq-{name}-{row}", daemon=True).start()
+
+    def start(self, jobs: Sequence[Claimed]) -> None:
+        for job in jobs:
+            self._inbox.put(job)
+
+    def withdraw(self) -> list[Claimed]:
+        """The jobs that no slot has started; the lane forgets them."""
+        jobs = []
+        with suppress(Empty):
+            while True:
+                jobs.append(self._inbox.get_nowait())
+        return jobs
+
+    def _work(self, row: int) -> None:
+        while True:
+            job = self._inbox.get()
+            self._run(job, row)
+            del job
+
+    def _work_cpu(self, row: int) -> None:
+        usual = sys.getswitchinterval()
+        while True:
+            job = self._inbox.get()
+            sys.setswitchinterval(SWITCH_INTERVAL)
+            self._run(job, row)
+            sys.setswitchinterval(usual)
+            del job
+
+    def _run(self, job: Claimed, row: int) -> None:
+        run = self._shop.runner.open(job)
+        if run.timeout is not None:
+            self._run_limited(run, row)
+        else:
+            self._shop.begin(run, row)
+            self._shop.end(run, row, self._shop.runner.call(run))
+
+    def _run_limited(self, run: Run, row: int) -> None:
+        shop, ticket, me = self._shop, Ticket(), threading.get_ident()
+        outcome = None
+        with suppress(TimeLimit):  # set while the job was ending by itself, and raised behind its back
+            shop.limit(run, row, ticket, lambda: raise_in(me))
+            outcome = shop.runner.call(run)
+        if close(ticket, me):
+            shop.watch.release(row)
+            shop.end(run, row, outcome or shop.runner.late(run))
+
+
+class AsyncLane:
+    """An event loop in a thread, with up to as many coroutines at a time as there are `rows`."""
+
+    def __init__(self, rows: range, shop: Shop):
+        self.slots = len(rows)
+        self._shop = shop
+        self._inbox: deque[Claimed] = deque()
+        self._rows = deque(rows)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._loop = asyncio.new_event_loop()
+        threading.Thread(target=self._loop.run_forever, name="taskq-async", daemon=True).start()
+
+    def start(self, jobs: Sequence[Claimed]) -> None:
+        self._inbox.extend(jobs)
+        self._loop.call_soon_threadsafe(self._launch)
+
+    def withdraw(self) -> list[Claimed]:
+        """The jobs that were not started; the lane forgets them."""
+        jobs = []
+        with suppress(IndexError):
+            while True:
+                jobs.append(self._inbox.popleft())
+        return jobs
+
+    def _launch(self) -> None:
+        while self._inbox and self._rows:
+            with suppress(IndexError):
+                task = self._loop.create_task(self._run(self._inbox.popleft(), self._rows.popleft()))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+
+    async def _run(self, job: Claimed, row: int) -> None:
+        shop, run = self._shop, self._shop.runner.open(job)
+        if run.timeout is not None:
+            await self._run_limited(run, row)
+        else:
+            shop.begin(run, row)
+            shop.end(run, row, await shop.runner.acall(run))
+        self._rows.append(row)
+        self._launch()
+
+    async def _run_limited(self, run: Run, row: int) -> None:
+        shop, ticket, task = self._shop, Ticket(), asyncio.current_task(self._loop)
+        assert task is not None
+        shop.limit(run, row, ticket, lambda: self._loop.call_soon_threadsafe(task.cancel))
+        outcome = await shop.runner.acall(run)
+        if ticket.take("job"):
+            shop.watch.release(row)
+            shop.end(run, row, shop.runner.late(run) if ticket.interrupted and isinstance(outcome, Failed) else outcome)
+
+
+class SoloLane:
+    """One job at a time with no other beside it in the process, on the lane that its task asks for."""
+
+    slots = 1
+
+    def __init__(self, thread: ThreadLane, loop: AsyncLane, is_async: Callable[[Claimed], bool]):
+        self._thread, self._loop, self._is_async = thread, loop, is_async
+
+    def start(self, jobs: Sequence[Claimed]) -> None:
+        for job in jobs:
+            (self._loop if self._is_async(job) else self._thread).start([job])
+
+    def withdraw(self) -> list[Claimed]:
+        return [*self._thread.withdraw(), *self._loop.withdraw()]

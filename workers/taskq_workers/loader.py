@@ -1,0 +1,79 @@
+"""Finding the app that a worker runs: "module:attr", "module", "file.py", "module:factory()"."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from taskq.app import TaskQ, default_app
+from taskq.errors import ConfigError
+
+
+class AppNotFound(ConfigError):  # noqa: N818
+    """The app cannot be imported."""
+
+
+def load_app(reference: str) -> TaskQ:
+    """The app that `reference` names. The current directory is importable. Raises AppNotFound, or what the module raises."""
+    module_name, _, attribute = reference.partition(":")
+    module = _module(module_name)
+    app = _attribute(module, attribute) if attribute else _only_app(module)
+    if not isinstance(app, TaskQ):
+        raise AppNotFound(
+            f"'{reference}' is a {type(app).__name__}, not a TaskQ\n  hint: name the app: -A {module_name}:app"
+        )
+    return app
+
+
+def _module(name: str) -> ModuleType:
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    if name.endswith(".py"):
+        path = Path(name).resolve()
+        if not path.is_file():
+            raise AppNotFound(f"cannot find the file {name!r}\n  looked in: {here}")
+        sys.path.insert(0, str(path.parent))
+        name = path.stem
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not (name == error.name or name.startswith(f"{error.name}.")):
+            raise
+        raise AppNotFound(_cannot_import(error.name)) from None
+
+
+def _cannot_import(name: str) -> str:
+    files = [path.stem for path in Path.cwd().glob("*.py")]
+    close = difflib.get_close_matches(name, files, n=1)
+    meant = f"did you mean '{close[0]}' ({close[0]}.py is here)? pass -A {close[0]}" if close else "pass -A module:app"
+    return (
+        f"cannot import '{name}'\n  looked in: the current directory, PYTHONPATH\n"
+        f"  hint: {meant}, or set [tool.taskq] app"
+    )
+
+
+def _attribute(module: ModuleType, attribute: str) -> Any:
+    name, is_factory = attribute.removesuffix("()"), attribute.endswith("()")
+    try:
+        value = getattr(module, name)
+    except AttributeError:
+        close = difflib.get_close_matches(name, vars(module), n=1)
+        hint = f"did you mean '{module.__name__}:{close[0]}'?" if close else f"pass -A {module.__name__}:NAME"
+        raise AppNotFound(f"module '{module.__name__}' has no '{name}'\n  hint: {hint}") from None
+    return value() if is_factory else value
+
+
+def _only_app(module: ModuleType) -> TaskQ:
+    """The one app in `module`, or the default app where the module uses the bare `@task`."""
+    apps = {id(value): value for value in vars(module).values() if isinstance(value, TaskQ)}
+    if not apps and default_app().tasks:
+        return default_app()
+    if len(apps) != 1:
+        found = "no app" if not apps else f"{len(apps)} apps"
+        raise AppNotFound(f"module '{module.__name__}' has {found}\n  hint: name one: -A {module.__name__}:app")
+    return next(iter(apps.values()))

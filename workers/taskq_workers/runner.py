@@ -1,0 +1,272 @@
+"""Running one job: open it, call its function, settle what came of it. The same few steps for threads and coroutines.
+
+Claimed -> open -> Run -> call -> Outcome -> decide -> Step -> settle -> Settled
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import random
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from taskq import ids
+from taskq.broker.keys import member_id, member_route, route_lane, route_queue
+from taskq.broker.records import Claimed
+from taskq.clock import Clock
+from taskq.codec import (
+    Attempt,
+    Envelope,
+    ErrorInfo,
+    Record,
+    decode_history,
+    decode_job,
+    encode_history,
+    encode_record,
+)
+from taskq.declaration import RESULT_TTL, Declaration, module_name
+from taskq.errors import MalformedJob, NotSerializable, TaskqError, TimeLimit, TooLarge
+from taskq.job import CurrentJob, running
+from taskq.lifecycle import (
+    Bury,
+    Delay,
+    Failed,
+    Finish,
+    Malformed,
+    Outcome,
+    Park,
+    Policy,
+    RetryAsked,
+    Succeeded,
+    Unknown,
+    decide,
+)
+from taskq.retry import Backoff, Retry
+from taskq.tasks import Task
+from taskq_workers.outcomes import Settled
+
+TEXT_LIMIT, TRACEBACK_LIMIT = 2_000, 16_000
+_NO_TASK = Policy(retries=0, backoff=Backoff())
+_NOTHING = Envelope(task="", args=(), kwargs={}, enqueued_at=0.0, route="")
+
+
+@dataclass(slots=True)
+class Run:
+    """One job on its way. `declaration` is None where its task is unknown, and `outcome` set where it is no job at all."""
+
+    member: bytes
+    lane: str
+    envelope: Envelope
+    declaration: Declaration | None
+    attempt: int
+    earlier: tuple[Attempt, ...]
+    started_at: float
+    started: float
+    outcome: Malformed | None = None
+
+    @property
+    def timeout(self) -> float | None:
+        return self.declaration.timeout if self.declaration else None
+
+
+class Runner:
+    """Runs jobs of `tasks` for the worker process `epoch`. `chance` draws from [0, 1)."""
+
+    def __init__(
+        self,
+        tasks: Mapping[str, Task[..., Any]],
+        epoch: str,
+        *,
+        size_limit: int,
+        clock: Clock,
+        chance: Callable[[], float] = random.random,
+    ):
+        self._tasks, self._epoch, self._size_limit, self._clock, self._chance = tasks, epoch, size_limit, clock, chance
+        self._pid = os.getpid()
+
+    def open(self, claimed: Claimed) -> Run:
+        """The job in `claimed`: decoded, and its task found."""
+        count, earlier = decode_history(claimed.history) if claimed.history else (0, ())
+        envelope, declaration, outcome = _NOTHING, None, None
+        try:
+            envelope = decode_job(claimed.body, self._size_limit)
+            task = self._tasks.get(envelope.task)
+            declaration = task.declaration if task else None
+        except MalformedJob as error:
+            outcome = Malformed(_own_error(error))
+        lane = route_lane(member_route(claimed.member))
+        now, started = self._clock.now(), self._clock.monotonic()
+        return Run(claimed.member, lane, envelope, declaration, count + 1, earlier, now, started, outcome)
+
+    def call(self, run: Run) -> Outcome:
+        """Call the task's function in this thread."""
+        declaration, envelope = run.declaration, run.envelope
+        if declaration is None:
+            return run.outcome or Unknown()
+        running.set(self._current(run, declaration))
+        try:
+            outcome: Outcome = self._returned(run, declaration.func(*envelope.args, **envelope.kwargs))
+        except BaseException as error:
+            outcome = self._raised(declaration, error)
+        finally:
+            running.set(None)
+        if os.getpid() != self._pid:
+            os._exit(0)  # the task forked, and this is the copy: the original goes on
+        return outcome
+
+    async def acall(self, run: Run) -> Outcome:
+        """Await the task's coroutine in this event loop."""
+        declaration, envelope = run.declaration, run.envelope
+        if declaration is None:
+            return run.outcome or Unknown()
+        running.set(self._current(run, declaration))
+        try:
+            returned = declaration.func(*envelope.args, **envelope.kwargs)
+            return self._returned(run, await returned if inspect.isawaitable(returned) else returned)
+        except BaseException as error:
+            return self._raised(declaration, error)
+
+    def settle(self, run: Run, outcome: Outcome) -> Settled:
+        """What is to be written of a job that ended like this."""
+        took = max(0.0, self._clock.monotonic() - run.started)
+        declaration = run.declaration
+        policy = Policy(declaration.retries, declaration.backoff) if declaration else _NO_TASK
+        step = decide(policy, run.attempt, outcome, self._chance())
+        ttl = declaration.result_ttl if declaration else RESULT_TTL
+        waited = max(0.0, run.started_at - run.envelope.enqueued_at)
+        record = (
+            step.record
+            if isinstance(step, Finish)
+            else self._obituary(run, step.error, took)
+            if isinstance(step, Bury)
+            else b""
+        )
+        history = self._history(run, step.error, took) if isinstance(step, (Delay, Bury)) else b""
+        return Settled(run.member, run.lane, run.envelope.task, step, took, ttl, record, history, waited, run.attempt)
+
+    def late(self, run: Run) -> Failed:
+        """The outcome of a job that ran longer than its task allows."""
+        return Failed(_late(run.envelope.task, run.timeout))
+
+    def _current(self, run: Run, declaration: Declaration) -> CurrentJob:
+        job_id = run.envelope.key or ids.show(member_id(run.member))
+        return CurrentJob(
+            id=job_id,
+            task=declaration.name,
+            queue=route_queue(member_route(run.member)),
+            attempt=run.attempt,
+            retries=declaration.retries,
+            enqueued_at=run.envelope.enqueued_at,
+            fence=self._epoch,
+        )
+
+    def _returned(self, run: Run, value: Any) -> Outcome:
+        """A value was returned: encode it here, so that what cannot travel is this job's failure."""
+        took = max(0.0, self._clock.monotonic() - run.started)
+        try:
+            return Succeeded(encode_record(self._record(run, "done", took, value=value), self._size_limit))
+        except (NotSerializable, TooLarge) as error:
+            text = str(error)
+            return Failed(ErrorInfo(type="taskq.errors.ResultNotStored", text=text, args=(text,)), final=True)
+
+    def _raised(self, declaration: Declaration, error: BaseException) -> Outcome:
+        if isinstance(error, Retry):
+            return RetryAsked(describe(error), error.delay)
+        if isinstance(error, TimeLimit):
+            return Failed(_late(declaration.name, declaration.timeout, _trace(error)))
+        again = isinstance(error, declaration.retry_on) and not isinstance(error, declaration.no_retry_on)
+        return Failed(describe(error), final=not again)
+
+    def _obituary(self, run: Run, error: ErrorInfo, took: float) -> bytes:
+        try:
+            return encode_record(self._record(run, "dead", took, error=error), self._size_limit)
+        except TaskqError:
+            plain = ErrorInfo(type=error.type, text=error.text, traceback=error.traceback)
+            return encode_record(self._record(run, "dead", took, error=plain))
+
+    def _record(
+        self, run: Run, state: str, took: float, *, value: Any = None, error: ErrorInfo | None = None
+    ) -> Record:
+        return Record(
+            state=state,
+            value=value,
+            error=error,
+            task=run.envelope.task,
+            enqueued_at=run.envelope.enqueued_at,
+            started_at=run.started_at,
+            seconds=took,
+            attempt=run.attempt,
+            worker=self._epoch,
+        )
+
+    def _history(self, run: Run, error: ErrorInfo, took: float) -> bytes:
+        attempt = Attempt(started_at=run.started_at, seconds=took, worker=self._epoch, error=summary(error))
+        return encode_history(run.attempt, (*run.earlier, attempt))
+
+
+def describe(error: BaseException) -> ErrorInfo:
+    """`error` as it travels: its own frames only, text and traceback cut to a size that fits."""
+    kind = type(error)
+    return ErrorInfo(
+        type=f"{module_name(kind)}.{kind.__qualname__}",
+        text=_text(error)[:TEXT_LIMIT],
+        traceback=_trace(error),
+        args=_portable(error.args),
+    )
+
+
+def summary(error: ErrorInfo) -> str:
+    """One line: "ValueError: bad image"."""
+    name = error.type.rsplit(".", 1)[-1]
+    return f"{name}: {error.text}" if error.text else name
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as broken:
+        return f"(its text cannot be had: {type(broken).__name__})"
+
+
+def _trace(error: BaseException) -> str:
+    frames = error.__traceback__.tb_next if error.__traceback__ else None
+    try:
+        text = "".join(traceback.format_exception(type(error), error, frames, limit=-50))
+    except Exception as broken:
+        return f"(the traceback cannot be shown: {type(broken).__name__})"
+    return text if len(text) <= TRACEBACK_LIMIT else f"...\n{text[-TRACEBACK_LIMIT:]}"
+
+
+def _portable(args: tuple[Any, ...]) -> tuple[Any, ...] | None:
+    probe = ErrorInfo(type="", text="", args=args)
+    try:
+        size = len(
+            encode_record(
+                Record(
+                    state="dead",
+                    error=probe,
+                    task="",
+                    enqueued_at=0.0,
+                    started_at=0.0,
+                    seconds=0.0,
+                    attempt=1,
+                    worker="",
+                )
+            )
+        )
+    except Exception:
+        return None
+    return args if size <= TRACEBACK_LIMIT else None
+
+
+def _late(task: str, timeout: float | None, trace: str = "") -> ErrorInfo:
+    text = f"{task} ran longer than its timeout of {timeout or 0:g} s"
+    return ErrorInfo(type="taskq.errors.TimeLimitExceeded", text=text, traceback=trace, args=(text,))
+
+
+def _own_error(error: TaskqError) -> ErrorInfo:
+    text = str(error)
+    return ErrorInfo(type=f"taskq.errors.{type(error).__name__}", text=text, args=(text,))

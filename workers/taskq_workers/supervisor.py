@@ -1,0 +1,342 @@
+"""The supervisor: one on each host, one thread, no user code in it, so that no job can stall it.
+
+    1. keeps as many children as were asked for, and one more for jobs that must run alone
+    2. holds their leases: one heartbeat for all of them, five in a lease
+    3. sees a child die and gives its jobs back at once; gives back those of hosts whose lease ran out
+    4. puts delayed jobs in line when they are due
+    5. owns the signals: finish what runs, give the rest back, go
+
+`step` is one round: it waits for a file (a signal, a child's word or end, a reply of Redis) or for what is due.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from taskq import exit_codes
+from taskq.broker import calls
+from taskq.broker.broker import Broker
+from taskq.broker.records import Beat, Reaped
+from taskq.clock import Clock
+from taskq.config import WorkerSettings
+from taskq_workers.bell import Bell
+from taskq_workers.channel import Message
+from taskq_workers.courier import Courier
+from taskq_workers.crew import Child, Crew
+from taskq_workers.obituaries import LOST, UNKNOWN
+from taskq_workers.waiting import readable
+
+FOREVER = float("inf")
+BURST_LOOK = 0.05
+"""Seconds between looks whether a burst is over."""
+LAST_WORDS = 5.0
+"""Seconds that the last calls get when all children have ended."""
+GIL_GRACE = 2.0
+"""Seconds beyond its hard limit after which a job must be holding the GIL, as its process did not abandon it."""
+RESTART = (0.5, 10.0)
+"""Seconds before a child that died while it started is started again: at first, and at most."""
+
+
+@dataclass(slots=True)
+class Times:
+    """When things are due (monotonic)."""
+
+    beat: float = FOREVER
+    promote: float = FOREVER
+    burst: float = FOREVER
+    grace: float = FOREVER
+    end: float = FOREVER
+    restart: dict[int, float] = field(default_factory=dict)
+
+    def next(self) -> float:
+        return min(self.beat, self.promote, self.burst, self.grace, self.end, *self.restart.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """The supervisor's lines to Redis."""
+
+    courier: Courier
+    bell: Bell
+
+
+class Supervisor:
+    """`connect` makes the broker from what the first child says of its app; `announce` greets with it and Redis' INFO."""
+
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        crew: Crew,
+        signals: Any,
+        clock: Clock,
+        log: Any,
+        *,
+        connect: Callable[[Message], Broker],
+        announce: Callable[[Message, dict[str, str]], None],
+    ):
+        self._settings, self._crew, self._signals, self._clock, self._log = settings, crew, signals, clock, log
+        self._connect, self._announce = connect, announce
+        self._lines: Lines | None = None
+        self._times = Times()
+        self._code: int | None = None
+        self._began = clock.monotonic()
+        self._restart_after = RESTART[0]
+        self._all_up = False
+        self._asked: set[str] = set()
+
+    def run(self) -> int:
+        """Until the end; the answer is the exit code."""
+        for number in range(self._settings.procs):
+            self._crew.start(number)
+        while not self._over():
+            self.step()
+        return exit_codes.OK if self._code is None else self._code
+
+    def step(self) -> None:
+        """One round."""
+        watched = dict(self._watched())
+        for file in readable(list(watched), self._until()):
+            watched[file]()
+        self._tend()
+
+    @property
+    def _stopping(self) -> bool:
+        return self._code is not None
+
+    def _over(self) -> bool:
+        if not self._stopping or self._crew.children:
+            return False
+        if self._times.end == FOREVER:
+            self._times.end = self._clock.monotonic() + LAST_WORDS
+        return self._lines is None or not self._lines.courier.busy or self._clock.monotonic() >= self._times.end
+
+    # What it waits for
+
+    def _watched(self) -> Iterator[tuple[Any, Callable[[], object]]]:
+        yield self._signals, self._heed
+        for child in self._crew.children:
+            if not child.mute:
+                yield child.channel, partial(self._hear, child)
+            yield child.process, partial(self._ended, child)
+        if self._lines is not None:
+            if self._lines.courier.waiting:
+                yield self._lines.courier, self._lines.courier.read
+            if self._lines.bell.waiting:
+                yield self._lines.bell, self._answer
+
+    def _until(self) -> float:
+        due = self._times.next()
+        if self._lines is not None:
+            due = min(due, self._lines.courier.due() or FOREVER, self._lines.bell.due())
+        return min(60.0, due - self._clock.monotonic())
+
+    def _tend(self) -> None:
+        """Do what is due."""
+        now, times = self._clock.monotonic(), self._times
+        for number in [number for number, at in times.restart.items() if now >= at]:
+            del times.restart[number]
+            self._crew.start(number)
+        if now >= times.grace:
+            self._give_up()
+        if self._lines is not None:
+            self._tend_lines(now, self._lines)
+
+    def _tend_lines(self, now: float, lines: Lines) -> None:
+        if now >= self._times.beat:
+            self._beat(now)
+        if now >= self._times.promote:
+            self._times.promote = FOREVER
+            self._ask("promote", calls.promote(UNKNOWN), self._promoted)
+        if now >= self._times.burst:
+            self._times.burst = now + BURST_LOOK
+            self._ask("pending", calls.pending(self._settings.queues), self._looked)
+        lines.courier.go()
+        if not self._stopping:
+            lines.bell.listen(solo=not any(child.berth.solo for child in self._crew.children))
+
+    def _ask(self, what: str, call: Any, then: Callable[[Any], object]) -> None:
+        """Post a call, unless the same is under way already (Redis may be away for long)."""
+        if self._lines is None or what in self._asked:
+            return
+        self._asked.add(what)
+
+        def answered(value: Any) -> None:
+            self._asked.discard(what)
+            then(value)
+
+        self._lines.courier.post(call, answered)
+
+    # Children
+
+    def _hear(self, child: Child) -> None:
+        for message in child.hear():
+            if "ready" in message:
+                self._welcome(child, message["ready"])
+            elif "retiring" in message:
+                self._replace(child, message["retiring"])
+            elif "error" in message:
+                self._boot_failed(child, message["error"], message["code"])
+
+    def _welcome(self, child: Child, introduction: Message) -> None:
+        child.ready = True
+        self._restart_after = RESTART[0]
+        if self._lines is None:
+            broker = self._connect(introduction)
+            self._lines = Lines(
+                Courier(broker, self._clock, lambda error: self._log.error("redis", error=str(error))),
+                Bell(broker, self._settings.queues, self._clock),
+            )
+            self._times.promote = self._clock.monotonic()
+            self._ask("info", calls.info(), partial(self._announce, introduction))
+        self._times.beat = self._clock.monotonic()
+        if not self._all_up and sum(child.ready for child in self._crew.children) >= self._settings.procs:
+            self._all_up = True
+            took = self._clock.monotonic() - self._began
+            self._log.info(
+                "ready", processes=self._settings.procs, seconds=round(took, 2), hint="Ctrl-C to stop, twice to force"
+            )
+            if self._settings.burst:
+                self._times.burst = self._clock.monotonic()
+
+    def _replace(self, child: Child, why: str) -> None:
+        """The child takes no more work and ends when its other jobs have: a successor starts now."""
+        child.leaving = True
+        self._log.warning("retiring", worker=child.berth.epoch, why=why)
+        if not self._stopping and not child.berth.solo:
+            self._crew.start(child.berth.number)
+
+    def _boot_failed(self, child: Child, text: str, code: int) -> None:
+        self._log.error("cannot start", worker=child.berth.epoch, error=text)
+        if code == exit_codes.BAD_APP or not self._all_up:
+            self._stop(code)
+
+    def _ended(self, child: Child) -> None:
+        self._crew.children.remove(child)
+        started, code = child.losses(), child.bury()
+        if child.ready:
+            self._reap(child.berth.epoch, started)
+        if child.berth.solo and self._lines is not None:
+            self._lines.bell.hang_up()
+        if child.leaving or self._stopping or child.berth.solo:
+            return
+        self._log.warning("process died", worker=child.berth.epoch, exit=_cause(code), running=len(started) // 16)
+        if child.ready:
+            self._crew.start(child.berth.number)
+        elif not self._all_up:
+            self._stop(exit_codes.FAILED)
+        else:
+            self._times.restart[child.berth.number] = self._clock.monotonic() + self._restart_after
+            self._restart_after = min(self._restart_after * 2, RESTART[1])
+
+    def _reap(self, epoch: str, started: bytes | None) -> None:
+        """Give back what a dead process held; in several calls where that is much."""
+        if self._lines is None:
+            return
+
+        def reaped(reply: Reaped) -> None:
+            if reply.given_back or reply.buried:
+                self._log.warning("jobs given back", worker=epoch, jobs=reply.given_back, dead=reply.buried)
+            if reply.left:
+                self._reap(epoch, started)
+
+        self._lines.courier.post(calls.reap(epoch, LOST, started), reaped)
+
+    # Heartbeats and timers
+
+    def _beat(self, now: float) -> None:
+        self._times.beat = now + self._settings.beat
+        for child in self._crew.children:
+            self._inspect(child, now)
+        started = {child.berth.epoch: child.board.started() for child in self._crew.children if child.ready}
+        self._ask("heartbeat", calls.heartbeat(self._settings.lease, self._settings.outage_gap, started), self._beaten)
+
+    def _inspect(self, child: Child, now: float) -> None:
+        """Kill a child that stands still for longer than a lease, or whose job holds the GIL beyond its hard limit."""
+        if not child.process.is_stopped():
+            child.stopped_since = None
+        elif child.stopped_since is None:
+            child.stopped_since = now
+        elif now - child.stopped_since > self._settings.lease:
+            self._log.error("killed", worker=child.berth.epoch, why="it was stopped (SIGSTOP) for longer than a lease")
+            child.kill(b"")
+        overdue = child.board.overdue(now - GIL_GRACE)
+        if overdue:
+            self._log.error("killed", worker=child.berth.epoch, why="a job holds the GIL beyond its hard time limit")
+            child.kill(overdue)
+
+    def _beaten(self, beat: Beat) -> None:
+        for child in self._crew.children:
+            if child.berth.epoch in beat.lost:
+                self._log.error("fenced", worker=child.berth.epoch, why="its lease ran out; its jobs run elsewhere")
+                child.kill(b"")
+        if beat.victim is not None:
+            self._reap(beat.victim, None)
+        self._promoted(beat.next_due)
+
+    def _promoted(self, next_due: float | None) -> None:
+        if next_due is not None:
+            self._times.promote = min(self._times.promote, self._clock.monotonic() + next_due)
+
+    def _answer(self) -> None:
+        assert self._lines is not None
+        rang = self._lines.bell.answer()
+        if rang == "timer":
+            self._times.promote = self._clock.monotonic()
+        elif rang == "solo" and not self._stopping:
+            self._crew.start(self._settings.procs, solo=True)
+
+    def _looked(self, pending: bool) -> None:
+        if not pending and not self._stopping:
+            self._stop(exit_codes.OK)
+
+    # Signals and the end
+
+    def _heed(self) -> None:
+        for number in self._signals.take():
+            if number == signal.SIGQUIT:
+                for child in self._crew.children:
+                    child.dump()
+            elif number == signal.SIGCHLD:
+                self._collect_orphans()
+            elif self._stopping:
+                self._give_up()
+            else:
+                self._stop(exit_codes.OK)
+
+    def _stop(self, code: int) -> None:
+        """Finish what runs, within the grace; then the exit code is `code`."""
+        self._code = code
+        self._times.burst, self._times.grace = FOREVER, self._clock.monotonic() + self._settings.grace
+        self._times.restart.clear()
+        running = sum(len(child.board.started()) // 16 for child in self._crew.children)
+        self._log.info("stopping", running=running, grace=self._settings.grace, hint="Ctrl-C again gives them back")
+        for child in self._crew.children:
+            child.stop()
+
+    def _give_up(self) -> None:
+        """Give back what still runs, and go."""
+        self._times.grace = FOREVER
+        for child in self._crew.children:
+            if child.board.started():
+                self._code = exit_codes.GAVE_BACK
+            child.leaving = True
+            child.kill(b"")
+
+    def _collect_orphans(self) -> None:
+        """As PID 1 of a container: collect processes that jobs left behind."""
+        if os.getpid() != 1:
+            return
+        ours = {child.process.pid for child in self._crew.children}
+        with suppress(ChildProcessError):
+            while (ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) and ended.si_pid not in ours:
+                os.waitpid(ended.si_pid, 0)
+
+
+def _cause(code: int) -> str:
+    return signal.Signals(-code).name if code < 0 else f"exit code {code}"
