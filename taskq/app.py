@@ -15,10 +15,10 @@ from taskq.broker import calls, embedded, keys
 from taskq.broker.broker import Broker
 from taskq.broker.call import Call
 from taskq.clock import SYSTEM_CLOCK, Clock
-from taskq.codec import DEFAULT_LIMIT, HARD_LIMIT, ErrorInfo, Record, decode_job, decode_record, encode_record
-from taskq.config import redis_url
+from taskq.codec import DEFAULT_LIMIT, HARD_LIMIT, ErrorInfo, Record, State, decode_job, decode_record, encode_record
+from taskq.config import advice, redis_url
 from taskq.declaration import RESULT_TTL, RETRIES, Exceptions, Lane, declare, module_name
-from taskq.errors import BrokerUnavailable, ConfigError, ResultTimeout
+from taskq.errors import BrokerUnavailable, ConfigError, MalformedJob, ResultTimeout
 from taskq.ids import named_id, show
 from taskq.job import Job, Status
 from taskq.outbox import Outbox
@@ -88,6 +88,7 @@ class TaskQ:
     @overload
     def task(
         self,
+        /,
         *,
         name: str | None = None,
         queue: str = "default",
@@ -164,19 +165,13 @@ class TaskQ:
         try:
             return self._connect().broker.run(call)
         except BrokerUnavailable as error:
-            raise BrokerUnavailable(f"{error}\n{self._advice()}") from None
+            raise BrokerUnavailable(f"{error}\n{advice(redis_url(self.url))}") from None
 
     async def acarry(self, call: Call[T]) -> T:
         try:
             return await self._connect().outbox.run(call)
         except BrokerUnavailable as error:
-            raise BrokerUnavailable(f"{error}\n{self._advice()}") from None
-
-    def _advice(self) -> str:
-        return (
-            f"  url from: {redis_url(self.url).source}\n"
-            "  hint: start one (apt install redis-server), or use   embedded://   which brings its own"
-        )
+            raise BrokerUnavailable(f"{error}\n{advice(redis_url(self.url))}") from None
 
     def wait(self, job_id: bytes, timeout: float | None) -> bytes:
         """The outcome record of a job, once it is there."""
@@ -211,9 +206,7 @@ class TaskQ:
 
     def job_status(self, job_id: bytes, route: str) -> Status:
         found = self.carry(calls.locate(job_id, route or self._route_of(job_id)))
-        if found.place != "done" or found.record is None:
-            return found.place
-        return "cancelled" if decode_record(found.record).state == "cancelled" else "done"
+        return found.place if found.record is None else decode_record(found.record).state
 
     def cancel_job(self, job_id: bytes, route: str, name: str) -> bool:
         route = route or self._route_of(job_id)
@@ -223,7 +216,10 @@ class TaskQ:
 
     def _route_of(self, job_id: bytes) -> str:
         body = self.carry(calls.locate(job_id, "")).body
-        return decode_job(body, self.size_limit).route if body else ""
+        try:
+            return decode_job(body, self.size_limit).route if body else ""
+        except MalformedJob:
+            return ""
 
 
 def cancelled_record(name: str, now: float) -> bytes:
@@ -232,7 +228,7 @@ def cancelled_record(name: str, now: float) -> bytes:
     return outcome_record("cancelled", ErrorInfo(type="taskq.errors.JobCancelled", text=text, args=(text,)), now)
 
 
-def outcome_record(state: str, error: ErrorInfo, now: float) -> bytes:
+def outcome_record(state: State, error: ErrorInfo, now: float) -> bytes:
     """The outcome of a job that ended without running to an end of its own."""
     return encode_record(
         Record(state=state, error=error, task="", enqueued_at=now, started_at=now, seconds=0.0, attempt=0, worker="")

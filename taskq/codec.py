@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
-from typing import Any
+from typing import Any, Literal, get_args
 
 from taskq.errors import MalformedJob, NotSerializable, TooLarge
 from taskq.values import HARD_LIMIT, PLAIN, OversizedError, RefusedError, check, dump, load
@@ -41,7 +41,8 @@ DEFAULT_LIMIT = 512 * 1024
 """Most bytes of a job or a record, unless set otherwise."""
 
 VERSION = 1
-STATES = frozenset({"done", "dead", "cancelled"})
+State = Literal["done", "dead", "cancelled"]
+STATES: frozenset[State] = frozenset(get_args(State))
 ATTEMPTS_KEPT = 5
 ATTEMPT_ERROR_CHARS = 500
 
@@ -76,7 +77,7 @@ class ErrorInfo:
 class Record:
     """The outcome of a job. `state`: "done" (with `value`), "dead" or "cancelled". `seconds`: how long it ran."""
 
-    state: str
+    state: State
     value: Any = None
     error: ErrorInfo | None = None
     task: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -38,6 +39,19 @@ def redis_url(
     return Sourced(DEFAULT_URL, "default (no --url, TASKQ_URL or [tool.taskq] url)")
 
 
+def mask(url: str) -> str:
+    """`url` without its password, as it may be shown and logged."""
+    return re.sub(r"([?&]password=)[^&]*", r"\1***", re.sub(r"(://[^:/@]*):.*@", r"\1:***@", url))
+
+
+def advice(url: Sourced) -> str:
+    """What to tell who cannot reach Redis at `url`: where the URL is from, and what to do. Goes below the error's text."""
+    return (
+        f"  url from: {url.source}\n"
+        "  hint: start one (apt install redis-server), or use   embedded://   which brings its own"
+    )
+
+
 def project_root(start: Path | None = None) -> Path:
     """The nearest folder from `start` (default: the current one) upward with pyproject.toml, .git or .taskq, else `start`."""
     start = (start or Path.cwd()).resolve()
@@ -52,12 +66,19 @@ def project_settings(start: Path | None = None) -> dict[str, Any]:
     for folder in _upward((start or Path.cwd()).resolve()):
         path = folder / "pyproject.toml"
         if path.is_file():
-            try:
-                table = tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {}).get("taskq", {})
-            except tomllib.TOMLDecodeError as error:
-                raise ConfigError(f"cannot read {path}: {error}") from None
-            return dict(table)
+            return _tool_table(path)
     return {}
+
+
+def _tool_table(path: Path) -> dict[str, Any]:
+    try:
+        tools = tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {})
+    except ValueError as error:  # not TOML, or not even text
+        raise ConfigError(f"cannot read {path}: {error}") from None
+    table = tools.get("taskq", {}) if isinstance(tools, dict) else tools
+    if not isinstance(table, dict):
+        raise ConfigError(f"cannot read {path}: tool.taskq is not a table")
+    return table
 
 
 def _upward(start: Path) -> Iterator[Path]:

@@ -62,7 +62,7 @@ def declare(
     result_ttl: Duration = RESULT_TTL,
 ) -> Declaration:
     """The declaration of `func` as a task. Raises ConfigError, naming the task, for what cannot be."""
-    name = name or f"{module_name(func)}.{func.__qualname__}"
+    name = name or _own_name(func)
     if not callable(func) or inspect.isasyncgenfunction(func) or inspect.isgeneratorfunction(func):
         raise ConfigError(
             f"cannot make a task of '{name}': it is not a function that returns\n  hint: return a list instead of yielding"
@@ -84,6 +84,12 @@ def declare(
         timeout=limit,
         result_ttl=seconds(result_ttl, f"result_ttl of task '{name}'"),
     )
+
+
+def _own_name(func: Callable[..., Any]) -> str:
+    if not hasattr(func, "__qualname__"):
+        raise ConfigError(f"cannot make a task of {repr(func)[:60]}: it has no name\n  hint: name=")
+    return f"{module_name(func)}.{func.__qualname__}"
 
 
 def _lane(name: str, func: Callable[..., Any], pool: Lane | None) -> Lane:

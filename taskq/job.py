@@ -130,9 +130,16 @@ class CurrentJob:
     fence: str
 
 
-running: ContextVar[CurrentJob | None] = ContextVar("taskq_current_job", default=None)
+class Running(Protocol):
+    """What a worker leaves in the context of a job: most jobs never ask, so it makes the record only when one does."""
+
+    def describe(self) -> CurrentJob: ...
+
+
+running: ContextVar[Running | None] = ContextVar("taskq_running", default=None)
 
 
 def current_job() -> CurrentJob | None:
     """The job that runs in this thread or coroutine, or None outside of jobs."""
-    return running.get()
+    job = running.get()
+    return job.describe() if job is not None else None

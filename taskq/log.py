@@ -13,6 +13,8 @@ FORMATS = ("auto", "console", "json")
 LEVELS = ("debug", "info", "warning", "error")
 _BARE = ("outcome", "took", "processes", "why")
 """Fields whose value speaks for itself on a console line."""
+_TOLD_IN_FULL = ("cannot start",)
+"""Events whose error people read as the command line writes errors: all its lines, and nothing else."""
 
 
 def configure(format: str = "auto", level: str = "info", stream: TextIO | None = None) -> None:  # noqa: A002
@@ -43,6 +45,8 @@ def logger() -> Any:
 def _line(_: object, __: str, event: MutableMapping[str, Any]) -> str:
     """17:20:03 send_mail  ok  12ms  wait 3ms  job 01JDA..7Q"""
     time, level, name = event.pop("timestamp"), event.pop("level"), event.pop("event")
+    if name in _TOLD_IN_FULL:
+        return "error: " + "\n".join(map(_plain, str(event["error"]).rstrip().split("\n")))
     mark = {"error": "! ", "warning": "- "}.get(level, "")
     fields = [_plain(value) if key in _BARE else f"{key} {_plain(value)}" for key, value in event.items()]
     return "  ".join([f"{time} {mark}{_plain(name):10}", *fields])

@@ -13,10 +13,14 @@ from taskq.units import Duration, seconds
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backoff:
-    """`base`: ceiling of the first delay in seconds. `cap`: the highest ceiling in seconds."""
+    """`base`: ceiling of the first delay in seconds. `cap`: the highest ceiling in seconds. Raises ConfigError."""
 
     base: float = 2.0
     cap: float = 600.0
+
+    def __post_init__(self) -> None:
+        for name in ("base", "cap"):  # checked here: when a job has failed nobody is there to hear of it
+            object.__setattr__(self, name, seconds(getattr(self, name), f"{name} of Backoff"))
 
     def delay(self, attempt: int, chance: float) -> float:
         """Seconds to wait after attempt number `attempt` (from 1) failed; `chance` is drawn from [0, 1)."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import re
 from datetime import timedelta
 
 from taskq.errors import ConfigError
 
 Duration = float | int | timedelta | str
+
+MOST = 100 * 365 * 86400.0
+"""Seconds in a hundred years. More than that overflows what waits for it: a lock's timeout, a TTL in Redis."""
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "": 1.0}
 _TEXT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|)\s*")
@@ -17,21 +19,22 @@ _TEXT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|)\s*")
 def seconds(value: Duration, what: str = "duration") -> float:
     """`value` in seconds, at least 0. `what` names the setting in the error.
 
-    Raises ConfigError for anything that is not a finite, non-negative duration.
+    Raises ConfigError for anything that is not a duration from 0 to a hundred years.
     """
     number = _number(value)
-    if number is None or not math.isfinite(number) or number < 0:
+    if number is None or not 0 <= number <= MOST:
         raise ConfigError(
-            f"{what} {value!r} is not a duration\n  hint: seconds, a timedelta, or '250ms', '30s', '10m', '2h', '1d'"
+            f"{what} {value!r} is not a duration\n"
+            "  hint: seconds, a timedelta, or '250ms', '30s', '10m', '2h', '1d'; at most 100 years"
         )
-    return number
+    return float(number)
 
 
-def _number(value: object) -> float | None:
+def _number(value: object) -> float | int | None:
     if isinstance(value, bool):
         return None
     if isinstance(value, (int, float)):
-        return float(value)
+        return value
     if isinstance(value, timedelta):
         return value.total_seconds()
     found = _TEXT.fullmatch(value) if isinstance(value, str) else None

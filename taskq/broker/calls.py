@@ -108,8 +108,9 @@ def park(epoch: str, patience: float, members: Iterable[bytes]) -> Call[tuple[by
     return Call("park", (epoch, _ms(patience), *members), _members)
 
 
-def unpark(members: Iterable[bytes]) -> Call[int]:
-    return Call("unpark", tuple(members), int)
+def unpark(epoch: str, sequence: int, members: Iterable[bytes]) -> Call[Claim]:
+    """Claim those of `members` that are parked."""
+    return Call("unpark", (epoch, sequence, *members), _claim, again=False)
 
 
 def give_back(epoch: str, members: Iterable[bytes]) -> Call[int]:
@@ -152,9 +153,14 @@ def promote(unknown_task_record: bytes) -> Call[float | None]:
     return Call("promote", (unknown_task_record,), _due)
 
 
-def reap(epoch: str, lost_record: bytes, started: bytes | None) -> Call[Reaped]:
-    """Take back what a dead process held. `started`: the ids it was running, joined; None takes the last heartbeat's."""
-    return Call("reap", (epoch, LOSS_LIMIT, lost_record, b"*" if started is None else started), lambda r: Reaped(*r))
+def reap(epoch: str, lost_record: bytes, started: bytes | None, *, certain: bool = False) -> Call[Reaped]:
+    """Take back what a dead process held.
+
+    `started`: the ids it was running, joined, each of which may have killed it; None takes those of the last heartbeat.
+    They count a loss, and run alone from the second on, or at once where they did it for `certain`.
+    """
+    ids = b"*" if started is None else started
+    return Call("reap", (epoch, LOSS_LIMIT, lost_record, 1 if certain else 2, ids), lambda r: Reaped(*r))
 
 
 def pending(queues: Sequence[str]) -> Call[bool]:

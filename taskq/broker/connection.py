@@ -14,6 +14,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from taskq.config import mask
 from taskq.errors import BrokerError, BrokerUnavailable, ConfigError, QueueFull
 
 CONNECT_TIMEOUT = 1.5
@@ -31,11 +32,6 @@ _IN_SCRIPT = re.compile(r"^Error running script \(call to \w+\): (?:@user_script
 """What Redis 6.2 puts before the error of a command that a script called."""
 
 
-def mask(url: str) -> str:
-    """`url` without its password, as it may be shown and logged."""
-    return re.sub(r"([?&]password=)[^&]*", r"\1***", re.sub(r"(://[^:/@]*):.*@", r"\1:***@", url))
-
-
 def pool_for(url: str) -> redis.ConnectionPool:
     """A pool of connections to `url` (redis://, rediss://, unix://); nothing is connected yet. Raises ConfigError."""
     options: dict[str, Any] = {
@@ -43,6 +39,8 @@ def pool_for(url: str) -> redis.ConnectionPool:
         "socket_connect_timeout": CONNECT_TIMEOUT,
         "socket_timeout": READ_TIMEOUT,
         "protocol": 2,
+        "max_connections": 2
+        ** 31,  # one for each thread that calls; redis-py 8 has a default of 100 and fails at the next
     }
     if not url.startswith("unix:"):
         options["socket_keepalive"] = True

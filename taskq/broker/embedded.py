@@ -78,6 +78,11 @@ def resolve(url: str) -> str:
     return server.url
 
 
+def socket_of(url: str) -> Path:
+    """Where the server that `url` means listens while it runs. Starts nothing. Raises ConfigError where `resolve` does."""
+    return _socket_path(_folder(url).resolve())
+
+
 @contextmanager
 def temporary(binary: str | None = None, **settings: str) -> Iterator[Server]:
     """A running server of its own in a temporary folder; killed and deleted with all its data at the end.

@@ -348,6 +348,10 @@ def test_a_server_without_memory_is_a_full_queue(broker: Broker) -> None:
 
 def test_an_error_of_a_command_in_a_script_is_told_as_redis_6_wraps_it() -> None:
     wrapped = "Error running script (call to f_00ff): @user_script:49: @user_script: 49: -"
-    full = translate(redis.ResponseError(wrapped + "OOM command not allowed when used memory > 'maxmemory'."), "redis://r")
-    passing = translate(redis.ResponseError(wrapped + "READONLY You can't write against a read only replica."), "redis://r")
+    full = translate(
+        redis.ResponseError(wrapped + "OOM command not allowed when used memory > 'maxmemory'."), "redis://r"
+    )
+    passing = translate(
+        redis.ResponseError(wrapped + "READONLY You can't write against a read only replica."), "redis://r"
+    )
     assert (type(full), type(passing)) == (QueueFull, BrokerUnavailable)

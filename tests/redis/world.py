@@ -99,6 +99,7 @@ class World:
     def register(self, epoch: str, lease: int) -> bool:
         if epoch in self.fenced:
             return False
+        self.last_beat = self.now if self.last_beat is None else self.last_beat
         self.leases[epoch] = self.now + lease
         return True
 

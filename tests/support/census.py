@@ -34,17 +34,23 @@ def _command(*words: Any) -> Call[Any]:
     return Call(words[0], words[1:], lambda reply: reply)
 
 
-def take_census(broker: Broker) -> Census:
-    """Every key of the broker's namespace with its value. Fails where a key is not in the model, or not of its type."""
-    link = Link(broker)
+def take_census(broker: Broker, link: Link | None = None) -> Census:
+    """Every key of the broker's namespace with its value. Fails where a key is not in the model, or not of its type.
+
+    Who takes many passes a `link` for them.
+    """
+    if link is None:
+        link = Link(broker)
+        try:
+            return take_census(broker, link)
+        finally:
+            link.close()
     (found,) = values(link.exchange(_command("KEYS", broker.prefix + b"*")))
     rows = [_row_of(key[len(broker.prefix) :]) for key in found]
     readers = [_READERS[MODEL[row].type] for row, _ in rows]
     reads = [_command(command, key, *rest) for key, (command, *rest) in zip(found, readers, strict=True)]
-    replies = values(link.exchange(*reads)) if reads else []
-    link.close()
     census: Census = {row: {} for row in MODEL}
-    for (row, rest), reply in zip(rows, replies, strict=True):
+    for (row, rest), reply in zip(rows, values(link.exchange(*reads)), strict=True):
         census[row][rest] = _shaped(MODEL[row].type, reply)
     return census
 

@@ -21,8 +21,8 @@ from taskq.broker.broker import Broker
 from taskq.broker.keys import SOLO
 from taskq.clock import SYSTEM_CLOCK, Clock
 from taskq.codec import decode_job
-from taskq.config import WorkerSettings, redis_url
-from taskq.errors import BrokerError, MalformedJob, TaskqError
+from taskq.config import Sourced, WorkerSettings, advice, redis_url
+from taskq.errors import BrokerError, BrokerUnavailable, MalformedJob, TaskqError
 from taskq_workers.board import Board
 from taskq_workers.channel import Channel
 from taskq_workers.exchange import Exchange, Fenced, Identity
@@ -32,6 +32,9 @@ from taskq_workers.lines import log_outcome
 from taskq_workers.loader import load_app
 from taskq_workers.outcomes import Outcomes, Settled
 from taskq_workers.runner import Runner
+
+SOLO_REST = 10.0
+"""Seconds that a solo child waits for more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +69,7 @@ def run_child(assignment: Assignment, board: Board, channel: Channel, log: Any) 
     try:
         app = load_app(assignment.app)
         broker = connect(app, assignment.url)
-        broker.run(calls.register(assignment.epoch, assignment.settings.lease, _describe(assignment)))
+        _register(broker, assignment, redis_url(assignment.url or app.url))
     except TaskqError as error:
         return _fail(
             channel, str(error), exit_codes.UNREACHABLE if isinstance(error, BrokerError) else exit_codes.BAD_APP
@@ -83,6 +86,13 @@ def connect(app: TaskQ, url: str | None) -> Broker:
     if url is not None:
         app.use(Broker(embedded.resolve(url) if url.startswith("embedded:") else url, app.namespace))
     return app.broker
+
+
+def _register(broker: Broker, assignment: Assignment, url: Sourced) -> None:
+    try:
+        broker.run(calls.register(assignment.epoch, assignment.settings.lease, _describe(assignment)))
+    except BrokerUnavailable as error:
+        raise BrokerUnavailable(f"{error}\n{advice(url)}") from None
 
 
 def _settle_signals() -> None:
@@ -124,6 +134,7 @@ class Child:
         self._outcomes = Outcomes()
         self._retiring: str | None = None
         self._told_retiring = False
+        self._worked_at = self._clock.monotonic()
         self._exchange = Exchange(
             Identity(assignment.epoch, assignment.settings.queues),
             broker,
@@ -141,6 +152,8 @@ class Child:
                 self._hear(self._exchange.step([self._channel]))
                 if self._retiring and not self._told_retiring:
                     self._retire()
+                if self._assignment.solo:
+                    self._rest()
         except Fenced:
             self._log.warning("fenced", worker=self._assignment.epoch, why="its lease ran out; its jobs run elsewhere")
             return exit_codes.FENCED
@@ -194,6 +207,14 @@ class Child:
         self._told_retiring = True
         self._channel.send({"retiring": self._retiring})
         self._exchange.close()
+
+    def _rest(self) -> None:
+        """A solo child that has had nothing to do for a while ends."""
+        now = self._clock.monotonic()
+        if self._exchange.holding:
+            self._worked_at = now
+        elif now - self._worked_at > SOLO_REST:
+            self._exchange.close()
 
     def _tell(self, settled: Settled, written: bool) -> None:
         log_outcome(self._log, settled, written)

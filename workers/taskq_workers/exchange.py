@@ -36,6 +36,8 @@ from taskq_workers.waiting import readable
 BLOCK = 2.0
 """Seconds that the door waits at a time; after each the books are compared with Redis."""
 PATIENCE = BLOCK + 3.0
+EXPIRED_PAUSE = 0.1
+"""Seconds until the next claim, where the lease had run out and the supervisor has to renew it first."""
 MOST_CLAIMED = 1000
 PARKED_PAGE = 100
 
@@ -97,8 +99,13 @@ class Exchange:
         self.open = True
 
     @property
+    def holding(self) -> int:
+        """How many jobs this process holds."""
+        return len(self._held)
+
+    @property
     def idle(self) -> bool:
-        """Does this process hold nothing?"""
+        """Does this process hold nothing, and is nothing on its way?"""
         return not self._held and not self._door.promised
 
     def step(self, also: Sequence[Any] = ()) -> list[Any]:
@@ -132,7 +139,7 @@ class Exchange:
             del self._unsettled[: len(batch)]
             self._write_off(batch, {member for dropped in replies[: len(requests)] for member in dropped})
             if wants:
-                self._dispatch(wants, replies[-1])
+                self._receive(wants, replies[-1])
             wants = {}
         self._reconnect.succeeded()
 
@@ -165,39 +172,47 @@ class Exchange:
     def _claim(self, wants: dict[str, int]) -> Call[Claim]:
         return calls.claim(self._identity.epoch, self._sequence, wants, self._identity.queues)
 
-    def _dispatch(self, wants: dict[str, int], claim: Claim) -> None:
+    def _receive(self, wants: dict[str, int], claim: Claim) -> None:
+        """Take the answer to a claim. A lane that got less than it asked for is dry."""
+        counts = self._dispatch(claim)
+        if claim.lease == "ok":
+            for name, want in wants.items():
+                self._desks[name].dry = counts.get(name, 0) < want
+
+    def _dispatch(self, claim: Claim) -> dict[str, int]:
+        """Hand claimed jobs to their lanes; the answer is how many by lane. Raises Fenced."""
         if claim.lease == "fenced":
             raise Fenced
         if claim.lease == "expired":
-            self._resume_at = self._clock.monotonic() + 0.1
-            return
+            self._resume_at = self._clock.monotonic() + EXPIRED_PAUSE
         self._sequence += len(claim.jobs)
-        by_lane: dict[str, list[Claimed]] = {name: [] for name in wants}
+        by_lane: dict[str, list[Claimed]] = {}
         for job in claim.jobs:
             self._held[job.member] = job
-            by_lane[route_lane(member_route(job.member))].append(job)
+            by_lane.setdefault(route_lane(member_route(job.member)), []).append(job)
         for name, jobs in by_lane.items():
-            desk = self._desks[name]
-            desk.dry = len(jobs) < wants[name]
-            desk.budget.took(len(jobs), self._clock.monotonic())
+            self._desks[name].budget.took(len(jobs), self._clock.monotonic())
             if self.open:
-                desk.lane.start(jobs)
-            elif jobs:
+                self._desks[name].lane.start(jobs)
+            else:
                 self._give_back(name, jobs)
+        return {name: len(jobs) for name, jobs in by_lane.items()}
 
     # 2. listen
 
     def _listen(self) -> None:
         """Wait at the door for every dry lane that has room."""
-        dry = {name: desk for name, desk in self._desks.items() if desk.dry}
-        rooms = self._rooms(dry) if self.open else {}
-        if self._door.promised:
-            if not rooms.keys() <= self._door.promised.keys() or not self.open:
-                self._poke()
-            return
-        if rooms:
+        rooms = self._dry_rooms()
+        if self._door.promised and (not self.open or not rooms.keys() <= self._door.promised.keys()):
+            self._poke()
+            rooms = self._dry_rooms()
+        if rooms and not self._door.promised:
             self._door.link.send(self._doorbell(tuple(rooms)), self._claim(rooms))
             self._door.promised, self._door.since = rooms, self._clock.monotonic()
+
+    def _dry_rooms(self) -> dict[str, int]:
+        dry = {name: desk for name, desk in self._desks.items() if desk.dry}
+        return self._rooms(dry) if self.open else {}
 
     def _doorbell(self, lanes: tuple[str, ...]) -> Call[bytes | None]:
         poke = self._broker.key("poke", self._identity.epoch)
@@ -212,7 +227,7 @@ class Exchange:
         promised = self._door.promised
         _, claim = values(self._door.link.receive())
         self._door.promised = {}
-        self._dispatch(promised, claim)
+        self._receive(promised, claim)
 
     # compare
 
@@ -231,9 +246,11 @@ class Exchange:
         self._unpark(found)
 
     def _unpark(self, found: Adopted) -> None:
+        """Claim parked jobs whose task is known here: a worker that does not know it parked them."""
         known = [member for member, body in found.parked if self._knows(body)]
         if known and self.open:
-            values(self._link.exchange(calls.unpark(known)))
+            (claim,) = values(self._link.exchange(calls.unpark(self._identity.epoch, self._sequence, known)))
+            self._dispatch(claim)
         self._parked_skip = self._parked_skip + PARKED_PAGE if len(found.parked) >= PARKED_PAGE else 0
 
     def _lost(self) -> None:
@@ -296,6 +313,8 @@ class Exchange:
         now = self._clock.monotonic()
         if self._resume_at > now:
             return self._resume_at - now
+        if self._wants() or (self.idle and not self.open):
+            return 0.0
         if any(desk.budget.waiting() for desk in self._desks.values()):
             return 0.05
         if self._door.promised:

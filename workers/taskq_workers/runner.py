@@ -22,6 +22,7 @@ from taskq.codec import (
     Envelope,
     ErrorInfo,
     Record,
+    State,
     decode_history,
     decode_job,
     encode_history,
@@ -65,11 +66,24 @@ class Run:
     earlier: tuple[Attempt, ...]
     started_at: float
     started: float
+    worker: str
     outcome: Malformed | None = None
 
     @property
     def timeout(self) -> float | None:
         return self.declaration.timeout if self.declaration else None
+
+    def describe(self) -> CurrentJob:
+        """The job as its function may see it."""
+        return CurrentJob(
+            id=self.envelope.key or ids.show(member_id(self.member)),
+            task=self.envelope.task,
+            queue=route_queue(member_route(self.member)),
+            attempt=self.attempt,
+            retries=self.declaration.retries if self.declaration else 0,
+            enqueued_at=self.envelope.enqueued_at,
+            fence=self.worker,
+        )
 
 
 class Runner:
@@ -85,7 +99,11 @@ class Runner:
         chance: Callable[[], float] = random.random,
     ):
         self._tasks, self._epoch, self._size_limit, self._clock, self._chance = tasks, epoch, size_limit, clock, chance
-        self._pid = os.getpid()
+        self._copied = False
+        os.register_at_fork(after_in_child=self._note_copy)
+
+    def _note_copy(self) -> None:
+        self._copied = True
 
     def open(self, claimed: Claimed) -> Run:
         """The job in `claimed`: decoded, and its task found."""
@@ -99,21 +117,21 @@ class Runner:
             outcome = Malformed(_own_error(error))
         lane = route_lane(member_route(claimed.member))
         now, started = self._clock.now(), self._clock.monotonic()
-        return Run(claimed.member, lane, envelope, declaration, count + 1, earlier, now, started, outcome)
+        return Run(claimed.member, lane, envelope, declaration, count + 1, earlier, now, started, self._epoch, outcome)
 
     def call(self, run: Run) -> Outcome:
         """Call the task's function in this thread."""
         declaration, envelope = run.declaration, run.envelope
         if declaration is None:
             return run.outcome or Unknown()
-        running.set(self._current(run, declaration))
+        running.set(run)
         try:
             outcome: Outcome = self._returned(run, declaration.func(*envelope.args, **envelope.kwargs))
         except BaseException as error:
             outcome = self._raised(declaration, error)
         finally:
             running.set(None)
-        if os.getpid() != self._pid:
+        if self._copied:
             os._exit(0)  # the task forked, and this is the copy: the original goes on
         return outcome
 
@@ -122,7 +140,7 @@ class Runner:
         declaration, envelope = run.declaration, run.envelope
         if declaration is None:
             return run.outcome or Unknown()
-        running.set(self._current(run, declaration))
+        running.set(run)
         try:
             returned = declaration.func(*envelope.args, **envelope.kwargs)
             return self._returned(run, await returned if inspect.isawaitable(returned) else returned)
@@ -151,18 +169,6 @@ class Runner:
         """The outcome of a job that ran longer than its task allows."""
         return Failed(_late(run.envelope.task, run.timeout))
 
-    def _current(self, run: Run, declaration: Declaration) -> CurrentJob:
-        job_id = run.envelope.key or ids.show(member_id(run.member))
-        return CurrentJob(
-            id=job_id,
-            task=declaration.name,
-            queue=route_queue(member_route(run.member)),
-            attempt=run.attempt,
-            retries=declaration.retries,
-            enqueued_at=run.envelope.enqueued_at,
-            fence=self._epoch,
-        )
-
     def _returned(self, run: Run, value: Any) -> Outcome:
         """A value was returned: encode it here, so that what cannot travel is this job's failure."""
         took = max(0.0, self._clock.monotonic() - run.started)
@@ -188,7 +194,7 @@ class Runner:
             return encode_record(self._record(run, "dead", took, error=plain))
 
     def _record(
-        self, run: Run, state: str, took: float, *, value: Any = None, error: ErrorInfo | None = None
+        self, run: Run, state: State, took: float, *, value: Any = None, error: ErrorInfo | None = None
     ) -> Record:
         return Record(
             state=state,

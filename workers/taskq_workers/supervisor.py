@@ -1,6 +1,6 @@
 """The supervisor: one on each host, one thread, no user code in it, so that no job can stall it.
 
-    1. keeps as many children as were asked for, and one more for jobs that must run alone
+    1. keeps as many children as were asked for, and starts some more while there are jobs that must run alone
     2. holds their leases: one heartbeat for all of them, five in a lease
     3. sees a child die and gives its jobs back at once; gives back those of hosts whose lease ran out
     4. puts delayed jobs in line when they are due
@@ -158,7 +158,8 @@ class Supervisor:
             self._ask("pending", calls.pending(self._settings.queues), self._looked)
         lines.courier.go()
         if not self._stopping:
-            lines.bell.listen(solo=not any(child.berth.solo for child in self._crew.children))
+            solos = sum(child.berth.solo for child in self._crew.children)
+            lines.bell.listen(solo=solos < self._settings.procs)
 
     def _ask(self, what: str, call: Any, then: Callable[[Any], object]) -> None:
         """Post a call, unless the same is under way already (Redis may be away for long)."""
@@ -212,6 +213,9 @@ class Supervisor:
             self._crew.start(child.berth.number)
 
     def _boot_failed(self, child: Child, text: str, code: int) -> None:
+        """What stops the worker is told once, though every child may fail of it."""
+        if self._stopping:
+            return
         self._log.error("cannot start", worker=child.berth.epoch, error=text)
         if code == exit_codes.BAD_APP or not self._all_up:
             self._stop(code)
@@ -220,7 +224,7 @@ class Supervisor:
         self._crew.children.remove(child)
         started, code = child.losses(), child.bury()
         if child.ready:
-            self._reap(child.berth.epoch, started)
+            self._reap(child.berth.epoch, started, certain=child.blamed is not None)
         if child.berth.solo and self._lines is not None:
             self._lines.bell.hang_up()
         if child.leaving or self._stopping or child.berth.solo:
@@ -234,7 +238,7 @@ class Supervisor:
             self._times.restart[child.berth.number] = self._clock.monotonic() + self._restart_after
             self._restart_after = min(self._restart_after * 2, RESTART[1])
 
-    def _reap(self, epoch: str, started: bytes | None) -> None:
+    def _reap(self, epoch: str, started: bytes | None, *, certain: bool = False) -> None:
         """Give back what a dead process held; in several calls where that is much."""
         if self._lines is None:
             return
@@ -243,9 +247,9 @@ class Supervisor:
             if reply.given_back or reply.buried:
                 self._log.warning("jobs given back", worker=epoch, jobs=reply.given_back, dead=reply.buried)
             if reply.left:
-                self._reap(epoch, started)
+                self._reap(epoch, started, certain=certain)
 
-        self._lines.courier.post(calls.reap(epoch, LOST, started), reaped)
+        self._lines.courier.post(calls.reap(epoch, LOST, started, certain=certain), reaped)
 
     # Heartbeats and timers
 
@@ -314,8 +318,9 @@ class Supervisor:
         self._code = code
         self._times.burst, self._times.grace = FOREVER, self._clock.monotonic() + self._settings.grace
         self._times.restart.clear()
-        running = sum(len(child.board.started()) // 16 for child in self._crew.children)
-        self._log.info("stopping", running=running, grace=self._settings.grace, hint="Ctrl-C again gives them back")
+        if self._lines is not None:
+            running = sum(len(child.board.started()) // 16 for child in self._crew.children)
+            self._log.info("stopping", running=running, grace=self._settings.grace, hint="Ctrl-C again gives them back")
         for child in self._crew.children:
             child.stop()
 

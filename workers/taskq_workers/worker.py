@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from taskq import __version__, log
 from taskq.broker import embedded
 from taskq.broker.broker import Broker
-from taskq.broker.connection import mask
 from taskq.clock import SYSTEM_CLOCK
-from taskq.config import Sourced, WorkerSettings
+from taskq.config import Sourced, WorkerSettings, mask
 from taskq_workers.board import Board
 from taskq_workers.channel import Channel, Message
 from taskq_workers.child import Assignment, rows_for, run_child

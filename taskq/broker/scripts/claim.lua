@@ -3,11 +3,10 @@
 -- returns: {'ok', members, bodies, {index, history, losses, ...} of those that failed or were lost before},
 --          {'expired'} while the lease has run out, {'fenced'} once the epoch was declared dead
 -- uses: ready jobs held attempts losses cancelled workers wake config
--- include: allow_oom now route ring lines
+-- include: allow_oom now route ring lines lease troubled
 local epoch, sequence, lanes = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-local lease = redis.call('ZSCORE', WORKERS, epoch)
-if not lease then return {'fenced'} end
-if tonumber(lease) <= now() then return {'expired'} end
+local lease = lease_of(epoch)
+if lease ~= 'ok' then return {lease} end
 
 local members, bodies = {}, {}
 -- Held first, then out of line: whatever prefix of these writes survives a crash, no job is in no place.
@@ -43,13 +42,4 @@ for q = 4 + 2 * lanes, #ARGV do
   end
 end
 
-local troubled = {}
-if #members > 0 and redis.call('EXISTS', ATTEMPTS, LOSSES) > 0 then
-  for i, member in ipairs(members) do
-    local history, losses = redis.call('HGET', ATTEMPTS, id_of(member)), redis.call('HGET', LOSSES, id_of(member))
-    if history or losses then
-      for _, value in ipairs({i - 1, history or '', tonumber(losses or 0)}) do troubled[#troubled + 1] = value end
-    end
-  end
-end
-return {'ok', members, bodies, troubled}
+return {'ok', members, bodies, troubled(members)}

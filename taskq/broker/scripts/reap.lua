@@ -1,6 +1,7 @@
 -- reap: declare a worker process dead and put what it held back in line (at most 100 a call), forget it when it holds nothing.
--- A job that had started counts a loss; from the second on it runs alone; at the limit it is dead.
--- ARGV: 1 epoch, 2 limit of losses, 3 record for jobs at the limit, 4 ids that had started, or '*' for those of the last heartbeat
+-- A job that had started counts a loss; from some number on it runs alone; at the limit it is dead.
+-- ARGV: 1 epoch, 2 limit of losses, 3 record for jobs at the limit, 4 losses from which on a job runs alone,
+--       5 ids that had started, or '*' for those of the last heartbeat
 -- returns: {how many it still holds, how many went back in line, how many were buried}
 -- uses: ready held losses dead result awaited reply queues workers worker fenced poke wake config stats
 -- include: allow_oom now route ring count tell bury
@@ -8,14 +9,14 @@ local epoch, held, stamp = ARGV[1], HELD .. ARGV[1], now()
 redis.call('SADD', FENCED, epoch)
 redis.call('ZREM', WORKERS, epoch)
 
-local ids = ARGV[4] == '*' and (redis.call('HGET', WORKER .. epoch, 'started') or '') or ARGV[4]
+local ids = ARGV[5] == '*' and (redis.call('HGET', WORKER .. epoch, 'started') or '') or ARGV[5]
 local started, buried, moved = {}, 0, 0
 for i = 1, #ids, 16 do started[string.sub(ids, i, i + 15)] = true end
 
 local function put_back(member, losses)
   local route = route_of(member)
   local queue, lane = split(route)
-  if losses > 1 then
+  if losses >= tonumber(ARGV[4]) then
     redis.call('RPUSH', READY .. queue .. ':solo', id_of(member) .. queue .. ':solo')
     ring(queue, 'solo')
   else

@@ -1,17 +1,21 @@
--- unpark: put parked jobs back in line, for a worker that knows their task.
--- ARGV: 1.. members
--- returns: how many were parked
--- uses: ready parked wake config
--- include: allow_oom route ring
-local moved = 0
-for i = 1, #ARGV do
+-- unpark: claim parked jobs, for a worker that knows their task. Never sent twice.
+-- ARGV: 1 epoch, 2 sequence number of the first, 3.. members
+-- returns: as claim does
+-- uses: jobs held parked attempts losses workers
+-- include: allow_oom now route lease troubled
+local epoch, sequence = ARGV[1], tonumber(ARGV[2])
+local lease = lease_of(epoch)
+if lease ~= 'ok' then return {lease} end
+
+local members, bodies = {}, {}
+for i = 3, #ARGV do
   local member = ARGV[i]
-  local queue, lane = split(route_of(member))
-  if redis.call('ZSCORE', PARKED .. queue, member) then
-    redis.call('RPUSH', READY .. route_of(member), member)
-    redis.call('ZREM', PARKED .. queue, member)
-    ring(queue, lane)
-    moved = moved + 1
+  local parked = PARKED .. split(route_of(member))
+  local body = redis.call('HGET', JOBS, id_of(member))
+  if body and redis.call('ZSCORE', parked, member) then
+    members[#members + 1], bodies[#bodies + 1] = member, body
+    redis.call('ZADD', HELD .. epoch, string.format('%d', sequence + #members), member)
+    redis.call('ZREM', parked, member)
   end
 end
-return moved
+return {'ok', members, bodies, troubled(members)}

@@ -1,0 +1,1 @@
+"""Programs that use taskq; each runs as a test."""

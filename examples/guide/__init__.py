@@ -1,0 +1,1 @@
+"""The concurrency guide's kinds of work, done by taskq: `make demo`."""

@@ -1,0 +1,47 @@
+"""The guide's three kinds of work, each a task in the lane that suits it.
+
+    count_tokens   reads a file, then calculates in pure Python: a process for each core
+    fetch          waits for an answer: a thread for each request
+    count_primes   calculates in pure Python: a process for each core
+
+Calling one of them, `count_primes(100)`, runs it here. `count_primes.enqueue(100)` sends it to a worker.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from math import isqrt
+from pathlib import Path
+from tokenize import TokenError, tokenize
+from urllib.request import ProxyHandler, build_opener
+
+from taskq import TaskQ
+
+app = TaskQ()  # on the Redis of TASKQ_URL
+
+_direct = build_opener(ProxyHandler({}))  # a proxy has no way to this machine's own server
+
+
+@app.task(pool="cpu")
+def count_tokens(path: str) -> tuple[int, int] | None:
+    """Lines and tokens of a Python source file; None where it cannot be tokenized."""
+    with Path(path).open("rb") as file:
+        try:
+            tokens = list(tokenize(file.readline))
+        except (TokenError, SyntaxError):
+            return None
+    return tokens[-1].start[0] - 1, len(tokens)
+
+
+@app.task
+def fetch(url: str) -> tuple[int, str]:
+    """Size in bytes and SHA-256 of what is at `url`."""
+    with _direct.open(url, timeout=30) as answer:
+        body: bytes = answer.read()
+    return len(body), sha256(body).hexdigest()
+
+
+@app.task(pool="cpu")
+def count_primes(limit: int) -> int:
+    """How many primes there are below `limit`, by trial division."""
+    return sum(all(n % divisor for divisor in range(2, isqrt(n) + 1)) for n in range(2, limit))

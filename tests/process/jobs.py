@@ -1,0 +1,174 @@
+"""The app that the process tests run. Each execution appends a line to the journal, apart from Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import signal
+import time
+from pathlib import Path
+
+from taskq import Retry, TaskQ, current_job
+
+app = TaskQ()
+
+
+class Refused(Exception):
+    """Not registered with the app: `result()` cannot rebuild it."""
+
+
+def note(name: str) -> None:
+    """Append "name job pid monotonic" to the journal, in one write."""
+    job = current_job()
+    line = f"{name} {job.id if job else '-'} {os.getpid()} {time.monotonic()}\n"
+    with Path(os.environ["TASKQ_TEST_JOURNAL"]).open("a", encoding="utf-8") as journal:
+        journal.write(line)
+
+
+@app.task
+def add(x: int, y: int) -> int:
+    return x + y
+
+
+@app.task
+def pid() -> int:
+    return os.getpid()
+
+
+@app.task
+def nap(seconds: float) -> float:
+    note("nap")
+    time.sleep(seconds)
+    return seconds
+
+
+@app.task
+def lateness(enqueued: float) -> float:
+    """Seconds from enqueue to start, then 2 ms of waiting."""
+    late = time.monotonic() - enqueued
+    time.sleep(0.002)
+    return late
+
+
+@app.task(pool="cpu", retries=0)
+def spin(seconds: float) -> int:
+    note("spin")
+    rounds, end = 0, time.monotonic() + seconds
+    while time.monotonic() < end:
+        rounds += 1
+    return rounds
+
+
+@app.task
+async def anap(seconds: float) -> float:
+    note("anap")
+    await asyncio.sleep(seconds)
+    return seconds
+
+
+@app.task(backoff=0.01)
+def third_time_lucky() -> int:
+    job = current_job()
+    assert job is not None
+    if job.attempt < 3:
+        raise KeyError(job.attempt)
+    return job.attempt
+
+
+@app.task(retries=1)
+def ask_again() -> int:
+    job = current_job()
+    assert job is not None
+    if job.attempt == 1:
+        raise Retry("not yet", delay=0.01)
+    return job.attempt
+
+
+@app.task(retries=0)
+def fail(kind: str) -> None:
+    raise {"value": ValueError("bad image"), "own": Refused("no"), "exit": SystemExit(3), "ctrl-c": KeyboardInterrupt()}[kind]
+
+
+@app.task(retries=0)
+def recurse() -> None:
+    recurse()
+
+
+@app.task(retries=0)
+def unserializable() -> object:
+    return object()
+
+
+@app.task(retries=0)
+def too_large() -> bytes:
+    return bytes(1 << 20)
+
+
+@app.task(retries=0)
+def exit_now() -> None:
+    note("exit_now")
+    os._exit(1)
+
+
+@app.task(retries=0)
+def segfault() -> None:
+    note("segfault")
+    ctypes.string_at(0)
+
+
+@app.task(retries=0)
+def fork_and_return() -> int:
+    os.fork()
+    return os.getpid()
+
+
+@app.task(timeout=0.3, retries=0)
+def sleepy(seconds: float) -> None:
+    """Python code that the soft limit can reach."""
+    note("sleepy")
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        time.sleep(0.01)
+
+
+@app.task(timeout=0.3, retries=0)
+def stuck(seconds: float) -> None:
+    """One call into C, which no exception reaches."""
+    note("stuck")
+    time.sleep(seconds)
+
+
+@app.task(timeout=0.3, retries=0, pool="cpu")
+def busy(seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        pass
+
+
+@app.task(timeout=0.3, retries=0)
+async def asleep(seconds: float) -> None:
+    await asyncio.sleep(seconds)
+
+
+@app.task(timeout=0.3, retries=0)
+def hold_the_gil() -> None:
+    """A C call that neither returns nor lets go of the GIL."""
+    note("hold_the_gil")
+    ctypes.PyDLL(None).sleep(60)
+
+
+@app.task
+def stop_myself() -> int:
+    """The first time, stop the whole process; the second run is that of another."""
+    note("stop_myself")
+    if Path(os.environ["TASKQ_TEST_JOURNAL"]).read_text(encoding="utf-8").count("stop_myself") == 1:
+        os.kill(os.getpid(), signal.SIGSTOP)
+    return os.getpid()
+
+
+if "only_new_workers" in os.environ.get("TASKQ_TEST_FLAGS", ""):
+
+    @app.task
+    def new_in_this_version() -> str:
+        return "new"

@@ -1,0 +1,196 @@
+"""Processes that die, stop and hang, and a Redis that goes away: nothing is lost, and nothing has two outcomes."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from taskq.broker import calls
+from taskq.broker.broker import Broker
+from taskq.clock import SYSTEM_CLOCK
+from taskq.job import Job
+from tests.process import jobs
+from tests.support.census import one_place, take_census
+from tests.support.servers import ends, server_or_skip
+from tests.support.workers import Worker, journal, worker
+
+WAIT = 60
+
+
+def settled(broker: Broker) -> dict[str, Any]:
+    """A census in which nothing is wrong and nobody holds anything."""
+    found = take_census(broker)
+    assert one_place(found) == []
+    assert not found["held"]
+    return found
+
+
+class Killer(threading.Thread):
+    """Kills a random process of a worker twice a second until it is told to stop; remembers whom and when."""
+
+    def __init__(self, victims: Worker, seed: int):
+        super().__init__(daemon=True)
+        self._victims, self._chance, self._over = victims, random.Random(seed), threading.Event()
+        self.killed: dict[int, float] = {}
+
+    def run(self) -> None:
+        while not self._over.wait(0.5):
+            pid = self._chance.choice(self._victims.children())
+            os.kill(pid, signal.SIGKILL)
+            self.killed[pid] = SYSTEM_CLOCK.monotonic()
+
+    def stop(self) -> None:
+        self._over.set()
+        self.join(WAIT)
+
+
+def test_jobs_survive_the_death_of_their_processes_and_start_again_within_a_second(
+    broker: Broker, redis_url: str, journal_path: Path
+) -> None:
+    with worker(redis_url, "--procs", "4", "--threads", "4") as started:
+        killer = Killer(started, seed=1)
+        enqueued: list[Job[float]] = jobs.nap.enqueue_many([(0.02,)] * 2000)
+        killer.start()
+        assert [job.result(WAIT) for job in enqueued] == [0.02] * 2000
+        killer.stop()
+        assert started.process.poll() is None
+        assert killer.killed
+        assert max(again_after(journal_path, killer.killed), default=0.0) < 1.0
+        started.signal(signal.SIGTERM)
+        assert started.end() == 0
+    found = settled(broker)
+    assert not found["jobs"]
+    assert not found["dead"]
+
+
+def again_after(path: Path, killed: dict[int, float]) -> list[float]:
+    """For each run in a killed process that was followed by another of the same job: seconds from death to that."""
+    runs: dict[str, list[tuple[int, float]]] = {}
+    for _, job, pid, at in journal(path):
+        runs.setdefault(job, []).append((pid, at))
+    return [at - killed[pid] for of_job in runs.values() for (pid, _), (_, at) in zip(of_job, of_job[1:], strict=False) if pid in killed]
+
+
+def test_the_children_of_a_killed_supervisor_are_gone_within_a_second_and_their_jobs_after_the_lease(
+    broker: Broker, redis_url: str, journal_path: Path
+) -> None:
+    with worker(redis_url, "--procs", "2", "--threads", "2", "--lease", "1") as started:
+        job = jobs.nap.enqueue(0.5)
+        started_at = wait_for_start(journal_path, "nap")
+        children = started.children()
+        assert len(children) == 2
+        with ends(children[0], within=1), ends(children[1], within=1):
+            started.signal(signal.SIGKILL)
+    with worker(redis_url, "--procs", "1", "--lease", "1"):
+        assert job.result(WAIT) == 0.5
+    runs = [at for name, _, _, at in journal(journal_path) if name == "nap"]
+    assert len(runs) == 2
+    assert runs[1] - started_at < 10
+    settled(broker)
+
+
+def wait_for_start(path: Path, task: str, count: int = 1) -> float:
+    """Wait until `task` has been started `count` times, by watching the journal grow; when the last was."""
+    until = SYSTEM_CLOCK.monotonic() + WAIT
+    while SYSTEM_CLOCK.monotonic() < until:
+        starts = [at for name, _, _, at in journal(path) if name == task]
+        if len(starts) >= count:
+            return starts[count - 1]
+        threading.Event().wait(0.01)
+    raise AssertionError(f"{task} was not started {count} times in {WAIT} s")
+
+
+def test_a_stopped_child_is_replaced_after_a_lease_and_its_job_runs_elsewhere(broker: Broker, redis_url: str) -> None:
+    with worker(redis_url, "--procs", "2", "--threads", "1", "--lease", "1") as started:
+        assert jobs.stop_myself.enqueue().result(WAIT) in started.children()
+    settled(broker)
+
+
+def test_a_job_that_holds_the_gil_beyond_its_hard_limit_is_killed_and_its_neighbour_runs_again(
+    broker: Broker, redis_url: str, journal_path: Path
+) -> None:
+    with worker(redis_url, "--procs", "1", "--threads", "2", "--lease", "5") as started:
+        neighbour = jobs.nap.enqueue(1.0)
+        wait_for_start(journal_path, "nap")
+        jobs.hold_the_gil.enqueue()
+        started.wait_for("killed", why="a job holds the GIL beyond its hard time limit")
+        assert neighbour.result(WAIT) == 1.0
+        losses = take_census(broker)["losses"].get("", {})
+        assert len(losses) <= 1
+
+
+def test_stop_lets_running_jobs_finish_and_gives_back_the_rest(broker: Broker, redis_url: str, journal_path: Path) -> None:
+    with worker(redis_url, "--procs", "1", "--threads", "2") as started:
+        enqueued = jobs.nap.enqueue_many([(1.0,)] * 10)
+        wait_for_start(journal_path, "nap", 2)
+        started.signal(signal.SIGTERM)
+        assert started.end() == 0
+    places = [job.status() for job in enqueued]
+    assert places.count("done") == 2
+    assert places.count("queued") == 8
+    settled(broker)
+
+
+@pytest.mark.parametrize("how", ["grace ran out", "second signal"])
+def test_when_stopping_takes_too_long_running_jobs_are_given_back(
+    broker: Broker, redis_url: str, journal_path: Path, how: str
+) -> None:
+    grace = "0.2" if how == "grace ran out" else "60"
+    with worker(redis_url, "--procs", "1", "--threads", "2", "--grace", grace) as started:
+        job = jobs.nap.enqueue(60.0)
+        wait_for_start(journal_path, "nap")
+        started.signal(signal.SIGINT)
+        started.wait_for("stopping")
+        if how == "second signal":
+            started.signal(signal.SIGINT)
+        assert started.end() == 75
+    assert job.status() == "queued"
+    assert not settled(broker)["losses"]
+
+
+def test_a_burst_ends_when_nothing_is_ready_or_held_and_leaves_delayed_jobs(broker: Broker, redis_url: str) -> None:
+    enqueued = jobs.add.enqueue_many([(i, i) for i in range(500)])
+    later = jobs.add.options(delay=600).enqueue(1, 1)
+    with Worker(redis_url, "--procs", "2", "--burst") as started:
+        assert started.end() == 0
+    assert {job.status() for job in enqueued} == {"done"}
+    assert later.status() == "delayed"
+    settled(broker)
+
+
+def test_two_workers_share_the_work_and_long_jobs_do_not_wait_behind_one_another(
+    broker: Broker, redis_url: str, journal_path: Path
+) -> None:
+    with worker(redis_url, "--procs", "2", "--threads", "1") as started:
+        jobs.add.enqueue_many([(i, i) for i in range(2000)])[-1].result(WAIT)
+        began = SYSTEM_CLOCK.monotonic()
+        for job in jobs.nap.enqueue_many([(0.5,)] * 4):
+            job.result(WAIT)
+        assert SYSTEM_CLOCK.monotonic() - began < 1.9
+        assert len({pid for name, _, pid, _ in journal(journal_path) if name == "nap"}) == 2
+        assert started.process.poll() is None
+
+
+def test_workers_and_producers_resume_after_redis_was_killed_and_restarted(journal_path: Path) -> None:
+    with server_or_skip(appendonly="yes", appendfsync="always") as server:
+        broker = Broker(server.url)
+        jobs.app.use(broker)
+        with worker(server.url, "--procs", "2", "--threads", "4") as started:
+            enqueued = jobs.nap.enqueue_many([(0.05,)] * 200)
+            wait_for_start(journal_path, "nap", 20)
+            server.kill()
+            server.start()
+            assert [job.result(WAIT) for job in enqueued] == [0.05] * 200
+            assert jobs.add.enqueue(1, 2).result(WAIT) == 3
+            started.signal(signal.SIGTERM)
+            assert started.end() == 0
+        settled(broker)
+        jobs.app.close()
+
+
