@@ -24,8 +24,10 @@ check: $(INSTALLED)  ## the static checks: lint, format, types, imports
 	$(BIN)/mypy --strict tests/typing
 	$(BIN)/lint-imports
 
-bench: $(INSTALLED)  ## how many jobs a second this machine drains
-	@$(BIN)/python benchmarks/drain.py
+bench: $(INSTALLED)  ## how fast this machine drains, how late io jobs start beside cpu jobs, what idling costs
+	@$(BIN)/python -m benchmarks.drain
+	@$(BIN)/python -m benchmarks.beside
+	@$(BIN)/python -m benchmarks.idle
 
 clean:  ## removes what the others made, and the data of the private Redis
 	rm -rf $(VENV) .taskq .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist

@@ -45,7 +45,7 @@ def mask(url: str) -> str:
 
 
 def advice(url: Sourced) -> str:
-    """What to tell who cannot reach Redis at `url`: where the URL is from, and what to do. Goes below the error's text."""
+    """What to add to the error where Redis cannot be reached: where the URL is from, and what to do."""
     return (
         f"  url from: {url.source}\n"
         "  hint: start one (apt install redis-server), or use   embedded://   which brings its own"

@@ -63,7 +63,7 @@ class Comparison:
 def works(address: str, *, quick: bool) -> Iterator[Work]:
     """What there is to do. The standard library is served at `address`."""
     paths = sources()[: 100 if quick else None]
-    urls = [f"{address}/{quote(path.relative_to(LIBRARY).as_posix())}" for path in paths[: 50 if quick else 300]]
+    urls = [f"{address}/{quote(path.relative_to(LIBRARY).as_posix())}" for path in paths[: 20 if quick else 300]]
     top = 50_000 if quick else 200_000
     limits = range(top, top // 2, -2_500)  # the longest first, so that no core stands idle at the end
     yield Work(name="files", task=count_tokens, arguments=[*map(str, paths)], sum_up=sum_up_files)

@@ -34,6 +34,7 @@ def running(folder: Path, latency: float) -> Iterator[str]:
     `latency`: seconds until the web server answers.
     """
     interrupts = Interrupts()
+    print("starting a private Redis, a web server and a worker", file=sys.stderr, flush=True)
     with embedded.temporary() as redis, web_server(folder, latency) as address:
         os.environ["TASKQ_URL"] = redis.url
         with worker() as process, closing(app), interrupts.heard():

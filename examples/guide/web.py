@@ -31,7 +31,7 @@ class Handler(SimpleHTTPRequestHandler):
         time.sleep(self._latency)
         return super().send_head()
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+    def log_request(self, *_: Any) -> None:
         """Say nothing."""
 
 

@@ -316,7 +316,10 @@ def _check_version(binary: str, folder: Path) -> None:
 
 def _say_version(binary: str) -> str:
     try:
-        return subprocess.run([binary, "--version"], capture_output=True, text=True, check=False).stdout
+        # Not in this process's group: there a Ctrl-C would end it, and it would look like an old version.
+        return subprocess.run(
+            [binary, "--version"], capture_output=True, text=True, check=False, process_group=0
+        ).stdout
     except OSError:  # made for another machine
         return ""
 

@@ -23,7 +23,7 @@ def _allowed() -> int:
 
 
 def _quotas(root: Path) -> Iterator[int]:
-    """Of the group of this process and of those above it: cpu.max is "max 100000" or "150000 100000" (us in a period)."""
+    """Of the group of this process and of those above it: cpu.max is "max 100000" or "150000 100000"."""
     groups = root / "sys/fs/cgroup"
     for folder in (group := groups / _group(root), *group.parents):
         quota, _, period = _read(folder / "cpu.max").partition(" ")

@@ -16,7 +16,7 @@ _CODES = {
     "BrokerUnavailable": exit_codes.UNREACHABLE,
     "AppNotFound": exit_codes.BAD_APP,
     "ConfigError": exit_codes.USAGE,
-    "NothingFound": exit_codes.NOT_FOUND,
+    "NotFoundError": exit_codes.NOT_FOUND,
     "JobNotFound": exit_codes.NOT_FOUND,
     "ResultTimeout": exit_codes.TIMED_OUT,
 }
@@ -24,7 +24,7 @@ _CODES = {
 INTERRUPTED = 130
 
 
-class NothingFound(TaskqError):
+class NotFoundError(TaskqError):
     """No queue, task or dead letter has this name."""
 
 
@@ -54,9 +54,14 @@ def _usage(error: click.UsageError) -> str:
     text = error.format_message()
     if isinstance(error, click.BadParameter) and not isinstance(error, click.MissingParameter):
         text = f"{_where(error)}: {error.message}"
-    text = text[:1].lower() + text[1:].rstrip(".")
+    text = _uncapitalized(text).rstrip(".")
     path = error.ctx.command_path if error.ctx else "taskq"
     return text if "hint:" in text else f"{text}\n  hint: {path} --help"
+
+
+def _uncapitalized(text: str) -> str:
+    """ "No such option" -> "no such option", and TASKQ_PROCS as it is."""
+    return text[:1].lower() + text[1:] if text[1:2].islower() else text
 
 
 def _where(error: click.BadParameter) -> str:

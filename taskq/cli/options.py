@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 import click
 from click.core import ParameterSource
@@ -16,8 +16,12 @@ from taskq.config import Sourced
 from taskq.errors import ConfigError
 from taskq.units import seconds
 
+if TYPE_CHECKING:
+    ParamType = click.ParamType[Any]
+else:
+    ParamType = click.ParamType  # generic since click 8.4
+
 F = TypeVar("F", bound=Callable[..., Any])
-with_session = click.make_pass_decorator(Session, ensure=True)
 json_flag = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 yes_flag = click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 dry_run_flag = click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
@@ -28,7 +32,12 @@ _CONNECTION = (
     ("namespace", ("--namespace",), "NAME", "What the app calls its namespace.  [default: taskq]"),
 )
 _ENVIRONMENT = {"app": "TASKQ_APP", "namespace": "TASKQ_NAMESPACE"}
-"""The variables that the root reads. TASKQ_URL and REDIS_URL are read where the app reads them: in `config.redis_url`."""
+"""The variables that the root reads. TASKQ_URL and REDIS_URL are read by `config.redis_url`, as for apps."""
+
+
+def with_session(function: F) -> F:
+    """Give the Session as the first argument."""
+    return cast("F", click.make_pass_decorator(Session, ensure=True)(function))
 
 
 def connection_options(root: bool = False) -> Callable[[F], F]:
@@ -83,7 +92,7 @@ def _checked(check: Callable[..., Any], *args: Any) -> Any:
         raise click.BadParameter(str(error)) from None
 
 
-class Seconds(click.ParamType):
+class Seconds(ParamType):
     """A duration in seconds: "30", "30s", "10m"."""
 
     name = "duration"
@@ -99,7 +108,7 @@ class Patience(Seconds):
         return math.inf if value in ("inf", math.inf) else super().convert(value, param, ctx)
 
 
-class Name(click.ParamType):
+class Name(ParamType):
     """A name that can be part of a key."""
 
     name = "name"
@@ -108,7 +117,7 @@ class Name(click.ParamType):
         return _checked(check_name, value, "queue")
 
 
-class Names(click.ParamType):
+class Names(ParamType):
     """Names with commas between them, or a list of them."""
 
     name = "a,b"
@@ -120,7 +129,7 @@ class Names(click.ParamType):
         return tuple(_checked(check_name, name.strip() if isinstance(name, str) else name, "queue") for name in names)
 
 
-class Count(click.ParamType):
+class Count(ParamType):
     """A whole number, or "auto" where `auto` says what that is."""
 
     name = "n"
@@ -139,7 +148,7 @@ class Count(click.ParamType):
 
 
 class BareFlags(click.Command):
-    """A command with flags whose duration may be left out: `--wait` is `--wait=WHAT` for the `bare` {"--wait": WHAT}."""
+    """A command with flags whose duration may be left out: `--wait` is `--wait=inf`."""
 
     bare: ClassVar[dict[str, str]] = {"--wait": "inf", "--watch": "2"}
     _LIMIT = re.compile(r"\d+(\.\d+)?(ms|s|m|h|d)?")

@@ -8,7 +8,6 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Sequence
-from datetime import date, datetime, time
 from typing import Any, TextIO
 
 import click
@@ -96,20 +95,23 @@ def to_json(value: Any) -> str:
 
 def jsonable(value: Any) -> Any:
     """`value` as JSON can have it: tuples and sets are lists, what JSON does not know is text."""
+    made = value
     match value:
-        case int() if not isinstance(value, bool):
-            return value if value.bit_length() < _LARGEST_INT_BITS else hex(value)
+        case None | bool() | str():
+            pass
+        case int():
+            made = value if value.bit_length() < _LARGEST_INT_BITS else hex(value)
         case float():
-            return value if math.isfinite(value) else str(value)
+            made = value if math.isfinite(value) else str(value)
         case list() | tuple() | set() | frozenset():
-            return [jsonable(item) for item in value]
+            made = [jsonable(item) for item in value]
         case dict():
-            return {key if isinstance(key, str) else shown(key): jsonable(item) for key, item in value.items()}
-        case date() | time() | datetime():
-            return value.isoformat()
+            made = {key if isinstance(key, str) else shown(key): jsonable(item) for key, item in value.items()}
         case bytes():
-            return value.decode("utf-8", "backslashreplace")
-    return value if value is None or isinstance(value, (bool, str)) else str(value)
+            made = value.decode("utf-8", "backslashreplace")
+        case _:
+            made = str(value)
+    return made
 
 
 def result_text(value: Any) -> str:

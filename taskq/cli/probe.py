@@ -1,6 +1,6 @@
 """A conversation with Redis of a few words, without a client library: for probes that must start fast.
 
-    PING, TIME, ZCOUNT  ->  how many worker processes have a lease that has not run out
+PING, TIME, ZCOUNT  ->  how many worker processes have a lease that has not run out
 """
 
 from __future__ import annotations
@@ -80,7 +80,9 @@ def _connected(url: str, patience: float) -> socket.socket:
             raise
         return line
     if parts.scheme not in ("redis", "rediss"):
-        raise ConfigError(f"cannot use the Redis URL {mask(url)!r}\n  hint: redis://, rediss://, unix:// or embedded://")
+        raise ConfigError(
+            f"cannot use the Redis URL {mask(url)!r}\n  hint: redis://, rediss://, unix:// or embedded://"
+        )
     host = unquote(parts.hostname or "localhost")
     line = socket.create_connection((host, _port(url, parts)), timeout=patience)
     return _encrypted(line, host, _query(parts)) if parts.scheme == "rediss" else line
@@ -153,7 +155,9 @@ def _reply(file: BinaryIO, url: str) -> Any:
     if kind == b"+":
         return rest
     if kind not in (b":", b"$", b"*") or not rest.lstrip(b"-").isdigit():
-        raise BrokerUnavailable(f"cannot reach Redis at {url} ({'it hung up' if not line else 'what answers is no Redis'})")
+        raise BrokerUnavailable(
+            f"cannot reach Redis at {url} ({'it hung up' if not line else 'what answers is no Redis'})"
+        )
     number = int(rest)
     if kind == b"$":
         return file.read(number + 2)[:-2] if number >= 0 else None

@@ -19,7 +19,7 @@ SECTIONS = {
         "worker": ("taskq.cli.worker:worker", "Run the jobs of an app until told to stop."),
     },
     "Look": {
-        "status": ("taskq.cli.status:status", "Show queues and workers on one screen; exit 1 when something is wrong."),
+        "status": ("taskq.cli.status:status", "Queues and workers on one screen; exit 1 when something is wrong."),
         "queues": ("taskq.cli.queues:queues", "List, show, pause, resume and purge queues."),
         "jobs": ("taskq.cli.jobs:jobs", "List, show, retry, cancel and delete jobs."),
         "workers": ("taskq.cli.workers:workers", "List worker processes."),

@@ -11,7 +11,7 @@ import click
 
 from taskq import log
 from taskq.cli.cores import cores
-from taskq.cli.options import Count, Names, Seconds, connection_options, with_session
+from taskq.cli.options import Count, Names, ParamType, Seconds, connection_options, with_session
 from taskq.cli.session import Session
 from taskq.config import WorkerSettings, project_settings
 from taskq.errors import ConfigError
@@ -21,7 +21,7 @@ _FLAGS = {"coroutines": "async"}
 """Where the flag is not called like the field."""
 _LOG = {"log_format": ("auto", log.FORMATS), "log_level": ("info", log.LEVELS)}
 _SHARED = ("app", "url", "namespace")
-_TYPES: dict[type, click.ParamType] = {int: Count(), float: Seconds(), tuple: Names()}
+_TYPES: dict[type, ParamType] = {int: Count(), float: Seconds(), tuple: Names()}
 
 
 def _flag(setting: Field[Any]) -> str:
@@ -32,9 +32,11 @@ def _option(setting: Field[Any]) -> Callable[[F], F]:
     flag, default = _flag(setting), setting.default
     told: dict[str, Any] = {"type": _TYPES.get(type(default)), "default": default, "show_default": True}
     if setting.name == "procs":
-        told |= {"type": Count(auto=cores), "default": "auto", "show_default": "auto: one for each core it may use"}
+        told |= {"type": Count(auto=cores), "default": "auto"}
     elif isinstance(default, tuple):
-        told |= {"show_default": ",".join(default)}
+        told |= {"default": ",".join(default)}
+    elif isinstance(default, float):
+        told |= {"default": f"{default:g}"}
     elif isinstance(default, bool):
         told = {"default": default}
     return click.option(

@@ -152,6 +152,12 @@ async def asleep(seconds: float) -> None:
 
 
 @app.task(timeout=0.3, retries=0)
+async def block_the_loop(seconds: float) -> None:
+    note("block_the_loop")
+    time.sleep(seconds)
+
+
+@app.task(timeout=0.3, retries=0)
 def hold_the_gil() -> None:
     """A C call that neither returns nor lets go of the GIL."""
     note("hold_the_gil")

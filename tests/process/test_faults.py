@@ -14,6 +14,7 @@ import pytest
 from taskq.broker import calls
 from taskq.broker.broker import Broker
 from taskq.clock import SYSTEM_CLOCK
+from taskq.errors import TimeLimitExceeded
 from taskq.job import Job
 from tests.process import jobs
 from tests.support.census import one_place, take_census
@@ -121,8 +122,25 @@ def test_a_job_that_holds_the_gil_beyond_its_hard_limit_is_killed_and_its_neighb
         jobs.hold_the_gil.enqueue()
         started.wait_for("killed", why="a job holds the GIL beyond its hard time limit")
         assert neighbour.result(WAIT) == 1.0
-        losses = take_census(broker)["losses"].get("", {})
-        assert len(losses) <= 1
+        assert len(losses(broker)) <= 1
+
+
+def test_coroutines_behind_a_loop_that_hangs_run_again_elsewhere(
+    broker: Broker, redis_url: str, journal_path: Path
+) -> None:
+    with worker(redis_url, "--procs", "1", "--threads", "1", "--grace", "1"):
+        neighbour = jobs.anap.enqueue(1.0)
+        wait_for_start(journal_path, "anap")
+        job = jobs.block_the_loop.enqueue(60)
+        with pytest.raises(TimeLimitExceeded):
+            job.result(WAIT)
+        assert neighbour.result(WAIT) == 1.0
+        assert not losses(broker)
+
+
+def losses(broker: Broker) -> dict[bytes, Any]:
+    """Jobs that have been lost, with how often."""
+    return dict(take_census(broker)["losses"].get("", {}))
 
 
 def test_stop_lets_running_jobs_finish_and_gives_back_the_rest(broker: Broker, redis_url: str, journal_path: Path) -> None:

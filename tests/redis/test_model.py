@@ -45,7 +45,6 @@ Deed = tuple[Call[Any], Callable[[], Any]]
 START = 1_700_000_000.0
 QUEUES = ("default", "mail")
 ROUTES = ("default:io", "default:io:9", "default:cpu", "mail:io", "mail:io:1")
-JOBS = [job_id(f"job{number}") for number in range(8)]
 CLIENTS = [b"client-1", b"client-2"]
 LEASE_MS, GAP_MS = round(LEASE * 1000), round(GAP * 1000)
 EVERYTHING = dict.fromkeys(ALL_LANES, 200)
@@ -64,13 +63,11 @@ SETTINGS = settings(
 )
 
 WAYS = ["done", "done", "done", "reply lost", "sent twice", "never sent"]
-ways = st.sampled_from(WAYS)
-ways_of_a_claim = st.sampled_from([way for way in WAYS if way != "sent twice"])
-jobs = st.sampled_from(JOBS)
-routes = st.sampled_from(ROUTES)
-queues = st.sampled_from(QUEUES)
-wants = st.sampled_from([{"io": 1}, {"io": 3, "cpu": 1}, {"solo": 1}, EVERYTHING, EVERYTHING])
-moments = st.sampled_from([0.5, 4, 8, 8, 8, 60, 3600, -3600])
+WAYS = st.sampled_from(["done", "done", "done", "reply lost", "sent twice", "never sent"])
+JOBS = [job_id(f"job{number}") for number in range(8)]
+WANTS = st.sampled_from([EVERYTHING, EVERYTHING, {"io": 1}, {"io": 3, "cpu": 1}, {"solo": 1}])
+MOMENTS = st.sampled_from([8, 8, 8, 4, 0.5, 60, 3600, -3600])
+DELAYS = st.sampled_from([None, None, 0, 4, 30])
 
 
 @dataclass(eq=False)
@@ -105,6 +102,7 @@ class Delivery(RuleBasedStateMachine):
         super().__init__()
         self.broker, self.clock, self.link = broker, clock, Link(broker)
         self.world, self.actors = World(), Actors()
+        self.data: st.DataObject
         self.serial = 0
         self.sound = False
         ask(broker, "FLUSHALL")
@@ -136,70 +134,83 @@ class Delivery(RuleBasedStateMachine):
             assert self.world.census() == before, "a call that is sent twice must do nothing the second time"
         return None if way == "reply lost" else answer
 
+    def draw(self, *choices: Any) -> Any:
+        return self.data.draw(st.sampled_from(choices))
+
+    def way(self) -> str:
+        return self.data.draw(WAYS)
+
+    def act(self, data: st.DataObject, *deeds: Callable[[], None] | None) -> None:
+        """One of `deeds`; None stands for one that is not possible now."""
+        self.data = data
+        self.draw(*filter(None, deeds))()
+
     # Producers
 
-    @initialize(chosen=st.lists(st.tuples(jobs, routes), min_size=3, max_size=8))
-    def begin(self, chosen: list[tuple[bytes, str]]) -> None:
+    @initialize(data=st.data())
+    def begin(self, data: st.DataObject) -> None:
+        self.data = data
         for _ in range(3):
-            self.spawn("done")
-        for job, route in chosen:
-            self.enqueue("done", job, route, None)
+            self.spawn()
+        for _ in range(self.draw(2, 5, 8)):
+            self.enqueue()
 
-    @rule(way=ways, job=jobs, route=routes, delay=st.sampled_from([None, None, 0, 4, 30]))
-    def enqueue(self, way: str, job: bytes, route: str, delay: float | None) -> None:
-        content = b"body " + self.fresh()
+    @rule(data=st.data())
+    def producer(self, data: st.DataObject) -> None:
+        few = len(self.world.bodies) < CROWD
+        self.act(data, self.enqueue, self.enqueue, self.wait, self.enqueue_a_crowd if few else None)
+
+    def enqueue(self) -> None:
+        job, route, delay, content = (
+            self.draw(*JOBS),
+            self.draw(*ROUTES),
+            self.data.draw(DELAYS),
+            b"body " + self.fresh(),
+        )
         due = None if delay is None else self.world.now + round(delay * 1000)
         call = calls.enqueue(route, [(job, content)], delay=delay, named=True)
-        self.deliver(way, call, lambda: self.world.enqueue(job, content, route, due))
+        self.deliver(self.way(), call, lambda: self.world.enqueue(job, content, route, due))
 
-    @precondition(lambda self: len(self.world.bodies) < CROWD)
-    @rule(route=routes)
-    def enqueue_a_crowd(self, route: str) -> None:
-        """More jobs than a reaper takes back in one call. One process takes them all."""
-        crowd = [(job_id(f"crowd{self.fresh().decode()}"), b"") for _ in range(CROWD)]
+    def enqueue_a_crowd(self) -> None:
+        """More jobs than a reaper takes back in one call; often one process takes them all."""
+        route, crowd = self.draw(*ROUTES), [(job_id(f"crowd{self.fresh().decode()}"), b"") for _ in range(CROWD)]
         stored = self.broker.run(calls.enqueue(route, crowd))
         assert stored == sum(self.world.enqueue(job, content, route, None) for job, content in crowd)
 
-    @rule(way=ways, client=st.sampled_from(CLIENTS), job=jobs)
-    def wait(self, way: str, client: bytes, job: bytes) -> None:
-        self.deliver(way, calls.await_outcome(client, [job]), lambda: self.world.wait(client, job))
+    def wait(self) -> None:
+        client, job = self.draw(*CLIENTS), self.draw(*JOBS)
+        self.deliver(self.way(), calls.await_outcome(client, [job]), lambda: self.world.wait(client, job))
 
     # Worker processes
 
-    @precondition(lambda self: len(self.actors.epochs) < MOST_EPOCHS)
-    @rule(way=ways)
-    def spawn(self, way: str) -> None:
-        epoch = f"w{len(self.actors.epochs)}"
-        self.actors.epochs.append(epoch)
-        self.deliver(way, calls.register(epoch, LEASE, {}), lambda: self.world.register(epoch, LEASE_MS))
-
     @rule(data=st.data())
-    def stop_or_go_on(self, data: st.DataObject) -> None:
-        """SIGSTOP a host, or SIGCONT: its processes' leases are not renewed meanwhile."""
-        self.actors.stopped ^= {data.draw(st.sampled_from(self.actors.epochs))}
+    def worker(self, data: st.DataObject) -> None:
+        finish = self.finish if self.holders() else None
+        self.act(data, self.claim, self.claim, finish, finish, self.adopt, self.unpark if self.actors.parked else None)
 
-    @rule(way=ways_of_a_claim, data=st.data(), wants=wants, queues=st.permutations(QUEUES), woken=st.booleans())
-    def claim(self, way: str, data: st.DataObject, wants: dict[str, int], queues: list[str], woken: bool) -> None:
-        """Who claims has often heard a doorbell. (A live process: what the dead hear is found when listening times out.)"""
-        epoch = self.somebody(data, self.actors.epochs)
-        if woken and way != "never sent" and self.world.is_alive(epoch):
+    def claim(self) -> None:
+        """Who claims has often heard a doorbell; what the dead hear is found when others' listening times out."""
+        epoch, wants, queues = self.somebody(), self.data.draw(WANTS), self.draw(QUEUES, QUEUES[::-1])
+        way = self.draw("done", "done", "done", "reply lost", "never sent")
+        if way != "never sent" and self.world.is_alive(epoch) and self.draw(True, False):
             self.hear(f"{queue}:{lane}" for queue in queues for lane in wants)
         sequence = self.actors.sequence[epoch]
         self.actors.sequence[epoch] += sum(wants.values())
         claim = self.deliver(
             way,
             calls.claim(epoch, sequence, wants, queues),
-            lambda: self.world.claim(epoch, sequence, wants, tuple(queues)),
+            lambda: self.world.claim(epoch, sequence, wants, queues),
             lambda claim: (claim.lease, [job.member for job in claim.jobs]),
         )
         for job in claim.jobs if claim else ():
             assert (job.history, job.losses) == self.troubles(job.member)
-            self.believe(epoch, [job.member])
+            if job.member not in self.actors.holds[epoch]:
+                self.actors.holds[epoch].append(job.member)
 
-    def somebody(self, data: st.DataObject, epochs: Iterable[str]) -> str:
-        """One of `epochs`, more often a live one."""
-        epochs = list(epochs)
-        return data.draw(st.sampled_from([*filter(self.world.is_alive, epochs)] * 3 + epochs))
+    def somebody(self) -> str:
+        """An epoch, more often a live one."""
+        alive = list(filter(self.world.is_alive, self.actors.epochs))
+        return self.draw(*alive * 3, *self.actors.epochs)
 
     def hear(self, bells: Iterable[str]) -> None:
         for bell in bells:
@@ -210,77 +221,86 @@ class Delivery(RuleBasedStateMachine):
         job = member_id(member)
         return self.world.attempts.get(job), self.world.losses.get(job, 0)
 
-    def believe(self, epoch: str, members: Iterable[bytes]) -> None:
-        self.actors.holds[epoch] += [member for member in members if member not in self.actors.holds[epoch]]
+    def holders(self) -> list[str]:
+        """Those who believe to hold something."""
+        return [epoch for epoch in self.actors.epochs if self.actors.holds[epoch]]
 
-    @precondition(lambda self: any(self.actors.holds.values()))
-    @rule(
-        way=ways,
-        data=st.data(),
-        end=st.sampled_from(["commit", "commit", "retry", "retry", "bury", "park", "give_back"]),
-    )
-    def finish(self, way: str, data: st.DataObject, end: str) -> None:
+    def finish(self) -> None:
         """Let go of jobs; whoever gets no answer still believes to hold them, and tries again some time."""
-        epoch, members = self.some_held(data)
-        call, effect = getattr(self, end)(data, epoch, members)
-        if self.deliver(way, call, effect, lambda answer: answer if end == "give_back" else list(answer)) is not None:
-            self.actors.holds[epoch] = [member for member in self.actors.holds[epoch] if member not in members]
-
-    def some_held(self, data: st.DataObject) -> tuple[str, list[bytes]]:
-        """An epoch, and some of the jobs that it believes to hold, in the order of its claims."""
-        epoch = data.draw(st.sampled_from([epoch for epoch in self.actors.epochs if self.actors.holds[epoch]]))
+        epoch = self.draw(*self.holders())
         holds = self.actors.holds[epoch]
-        first = data.draw(st.integers(0, len(holds) - 1))
-        return epoch, holds[first : first + data.draw(st.sampled_from([1, 2, CROWD]))]
+        first, many = self.data.draw(st.integers(0, len(holds) - 1)), self.draw(1, 2, CROWD)
+        members = holds[first : first + many]
+        end = self.draw(self.commit, self.commit, self.retry, self.retry, self.bury, self.park, self.give_back)
+        call, effect = end(epoch, members)
+        answer = self.deliver(self.way(), call, effect, lambda a: a if isinstance(a, int) else list(a))
+        if answer is not None:
+            self.actors.holds[epoch] = [member for member in holds if member not in members]
 
-    def commit(self, data: st.DataObject, epoch: str, members: list[bytes]) -> Deed:
-        ttl, record = data.draw(st.sampled_from([3600, 0])), b"result " + self.fresh()
+    def commit(self, epoch: str, members: list[bytes]) -> Deed:
+        ttl, record = self.draw(3600, 0), b"result " + self.fresh()
         call = calls.commit(epoch, [(member, ttl, "b3", record) for member in members])
         return call, lambda: self.world.commit(epoch, members, record, ttl)
 
-    def retry(self, data: st.DataObject, epoch: str, members: list[bytes]) -> Deed:
-        delay, history = data.draw(st.sampled_from([0, 5, 60])), b"history " + self.fresh()
+    def retry(self, epoch: str, members: list[bytes]) -> Deed:
+        delay, history = self.draw(0, 5, 60), b"history " + self.fresh()
         call = calls.retry(epoch, [(member, delay, history) for member in members])
         return call, lambda: self.world.retry(epoch, members, delay * 1000, history)
 
-    def bury(self, _: st.DataObject, epoch: str, members: list[bytes]) -> Deed:
+    def bury(self, epoch: str, members: list[bytes]) -> Deed:
         record, history = b"error " + self.fresh(), b"history " + self.fresh()
         call = calls.bury(epoch, [(member, record, history) for member in members])
         return call, lambda: self.world.bury(epoch, members, record, history)
 
-    def park(self, _: st.DataObject, epoch: str, members: list[bytes]) -> Deed:
+    def park(self, epoch: str, members: list[bytes]) -> Deed:
         return calls.park(epoch, 30, members), lambda: self.world.park(epoch, members, 30_000)
 
-    def give_back(self, _: st.DataObject, epoch: str, members: list[bytes]) -> Deed:
+    def give_back(self, epoch: str, members: list[bytes]) -> Deed:
         return calls.give_back(epoch, members), lambda: self.world.give_back(epoch, members)
 
-    @rule(data=st.data())
-    def adopt(self, data: st.DataObject) -> None:
+    def adopt(self) -> None:
         """What Redis says is what it has: so the holder learns of a claim whose reply was lost, and of parked jobs."""
-        epoch = data.draw(st.sampled_from(self.actors.epochs))
+        epoch = self.draw(*self.actors.epochs)
         adopted = self.broker.run(calls.adopt(epoch, 0, QUEUES))
         held = self.world.held[epoch]
         assert list(adopted.held) == sorted(held, key=lambda member: (held[member], member))
         self.actors.holds[epoch] = list(adopted.held)
         self.actors.parked = [member for member, _ in adopted.parked]
 
-    @precondition(lambda self: self.actors.parked)
-    @rule(way=ways)
-    def unpark(self, way: str) -> None:
+    def unpark(self) -> None:
         parked = self.actors.parked
-        self.deliver(way, calls.unpark(parked), lambda: self.world.unpark(parked))
+        self.deliver(self.way(), calls.unpark(parked), lambda: self.world.unpark(parked))
 
     # Supervisors
 
-    @rule(moment=moments, way=ways, busy=st.booleans())
-    def time_passes(self, moment: float, way: str, busy: bool) -> None:
-        """Then one heartbeat for all that are not stopped, or none."""
-        self.pass_time(moment)
-        epochs = [epoch for epoch in self.actors.epochs if epoch not in self.actors.stopped]
+    @rule(data=st.data())
+    def supervisor(self, data: st.DataObject) -> None:
+        room = len(self.actors.epochs) < MOST_EPOCHS
+        dies = self.a_child_dies if self.holders() else None
+        reap = self.reap_a_victim if self.actors.victims else None
+        self.act(
+            data,
+            *(self.time_passes, self.time_passes, self.promote, self.stop_or_go_on),
+            *(self.spawn if room else None, dies, reap, reap),
+        )
+
+    def spawn(self) -> None:
+        epoch = f"w{len(self.actors.epochs)}"
+        self.actors.epochs.append(epoch)
+        self.deliver(self.way(), calls.register(epoch, LEASE, {}), lambda: self.world.register(epoch, LEASE_MS))
+
+    def stop_or_go_on(self) -> None:
+        """SIGSTOP a host, or SIGCONT: the lease of its process is not renewed meanwhile."""
+        self.actors.stopped ^= {self.draw(*self.actors.epochs)}
+
+    def time_passes(self) -> None:
+        """Then one heartbeat for all that are not stopped."""
+        self.pass_time(self.data.draw(MOMENTS))
+        busy, epochs = self.draw(True, False), [e for e in self.actors.epochs if e not in self.actors.stopped]
         running = {epoch: set(map(member_id, self.actors.holds[epoch])) if busy else set() for epoch in epochs}
         due = self.world.next_due(self.world.delayed)
         beat = self.deliver(
-            way,
+            self.way(),
             calls.heartbeat(LEASE, GAP, {epoch: b"".join(sorted(ids)) for epoch, ids in running.items()}),
             lambda: Expected(*self.world.heartbeat(LEASE_MS, GAP_MS, running), due),
             lambda beat: Expected(set(beat.lost), {beat.victim}, beat.next_due),
@@ -288,57 +308,64 @@ class Delivery(RuleBasedStateMachine):
         if beat and beat.victim:
             self.actors.victims.append(beat.victim)
 
-    @rule(way=st.sampled_from(["done", "reply lost", "never sent"]))
-    def promote(self, way: str) -> None:
+    def promote(self) -> None:
+        way = self.draw("done", "reply lost", "never sent")
         self.deliver(way, calls.promote(b"nobody knew"), lambda: self.world.promote(b"nobody knew"))
 
-    @precondition(lambda self: self.actors.victims)
-    @rule(way=ways, data=st.data())
-    def reap_a_victim(self, way: str, data: st.DataObject) -> None:
+    def reap_a_victim(self) -> None:
         """Some are handed out to several supervisors, and some reapers die before they are done."""
-        self.reap(way, data.draw(st.sampled_from(self.actors.victims)), None)
+        self.reap(self.draw(*self.actors.victims), None)
 
-    @precondition(lambda self: any(self.actors.holds.values()))
-    @rule(way=ways, data=st.data(), guilty=st.booleans())
-    def a_child_dies(self, way: str, data: st.DataObject, guilty: bool) -> None:
-        """Its supervisor knows what it was running. The child may be a zombie: what is dead may believe that it lives."""
-        epoch = data.draw(st.sampled_from([epoch for epoch in self.actors.epochs if self.actors.holds[epoch]]))
-        self.reap(way, epoch, set(map(member_id, self.actors.holds[epoch])) if guilty else set())
-        self.spawn("done")
+    def a_child_dies(self) -> None:
+        """Its supervisor knows what it was running. The child may be a zombie that believes to hold something."""
+        epoch = self.draw(*self.holders())
+        self.reap(epoch, set(map(member_id, self.actors.holds[epoch])) if self.draw(True, False) else set())
+        self.spawn()
 
-    def reap(self, way: str, epoch: str, started: set[bytes] | None) -> None:
+    def reap(self, epoch: str, started: set[bytes] | None) -> None:
         call = calls.reap(epoch, b"lost", None if started is None else b"".join(sorted(started)))
-        for _ in range({"never sent": 0, "sent twice": 2}.get(way, 1)):
+        for _ in range({"never sent": 0, "sent twice": 2}.get(self.way(), 1)):
             reaped = self.broker.run(call)
             assert (reaped.left, reaped.given_back, reaped.buried) == self.world.reap(epoch, b"lost", started)
 
     # Operators
 
-    @rule(way=ways, data=st.data(), deed=st.sampled_from(["cancel", "delete", "revive"]))
-    def operate(self, way: str, data: st.DataObject, deed: str) -> None:
-        job = data.draw(st.sampled_from(sorted(self.world.bodies)[:10] * 2 + JOBS))
+    @rule(data=st.data())
+    def operator(self, data: st.DataObject) -> None:
+        self.act(
+            data, self.cancel, self.cancel, self.delete, self.revive, self.revive, self.purge, self.pause_or_resume
+        )
+
+    def cancel(self) -> None:
+        job, route = self.some_job()
+        call = calls.cancel([(job, route)], b"cancelled", 3600)
+        self.deliver(self.way(), call, lambda: [self.world.cancel(job, b"cancelled")])
+
+    def delete(self) -> None:
+        job, route = self.some_job()
+        self.deliver(self.way(), calls.delete([(job, route)]), lambda: [self.world.delete(job)])
+
+    def revive(self) -> None:
+        job, route = self.some_job()
+        self.deliver(self.way(), calls.revive([(job, route)]), lambda: [self.world.revive(job)])
+
+    def some_job(self) -> tuple[bytes, str]:
+        """An id, more often one that is somewhere, and the route in its body."""
+        job = self.draw(*sorted(self.world.bodies)[:10] * 2, *JOBS)
         route = self.world.home.get(job, ROUTES[0])
         assert self.broker.run(calls.locate(job, route)).place == self.world.place(job)[0]
-        call, effect = {
-            "cancel": (
-                calls.cancel([(job, route)], b"cancelled", 3600),
-                lambda: [self.world.cancel(job, b"cancelled")],
-            ),
-            "delete": (calls.delete([(job, route)]), lambda: [self.world.delete(job)]),
-            "revive": (calls.revive([(job, route)]), lambda: [self.world.revive(job)]),
-        }[deed]
-        self.deliver(way, call, effect)
+        return job, route
 
-    @rule(way=ways, route=routes)
-    def purge(self, way: str, route: str) -> None:
-        self.deliver(way, calls.purge(route), lambda: self.world.purge(route))
+    def purge(self) -> None:
+        route = self.draw(*ROUTES)
+        self.deliver(self.way(), calls.purge(route), lambda: self.world.purge(route))
 
-    @rule(way=ways, queue=queues)
-    def pause_or_resume(self, way: str, queue: str) -> None:
+    def pause_or_resume(self) -> None:
+        queue = self.draw(*QUEUES)
         if queue in self.world.paused:
-            self.deliver(way, calls.resume(queue), lambda: self.world.resume(queue))
+            self.deliver(self.way(), calls.resume(queue), lambda: self.world.resume(queue))
         else:
-            self.deliver(way, calls.pause(queue, "me"), lambda: self.world.pause(queue))
+            self.deliver(self.way(), calls.pause(queue, "me"), lambda: self.world.pause(queue))
 
     # What must hold after every step
 

@@ -107,8 +107,8 @@ def test_what_was_taken_back_leaves_and_the_next_claim_is_careful() -> None:
     budget.took(30, now=0.0)
     budget.withdrawn(28)
     assert (budget.outstanding, budget.ahead(), budget.room()) == (2, 0, 0)
-    budget.ended(2, 0.001, now=5.0)
-    assert budget.room() == 2 + 40
+    budget.ended(2, 0.0024, now=5.0)
+    assert budget.room() == 2 + 16
 
 
 def test_withdrawing_before_any_job_ended_is_careful_too() -> None:

@@ -1,6 +1,6 @@
 """Words between a child and its supervisor: JSON lines on a socket pair. An end of file means the other is gone.
 
-child -> supervisor    {"ready": {...}}   {"retiring": why}   {"error": text, "code": n}
+child -> supervisor    {"ready": {...}}   {"retiring": why}   {"hung": why}   {"error": text, "code": n}
 supervisor -> child    {"stop": true}
 """
 

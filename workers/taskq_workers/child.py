@@ -133,12 +133,21 @@ class Child:
         self._clock: Clock = SYSTEM_CLOCK
         self._outcomes = Outcomes()
         self._retiring: str | None = None
-        self._told_retiring = False
+        self._retired_at: float | None = None
         self._worked_at = self._clock.monotonic()
+        shop = Shop(
+            Runner(app.tasks, assignment.epoch, size_limit=app.size_limit, clock=self._clock),
+            board,
+            self._outcomes,
+            Watch(self._clock),
+            self._want_to_retire,
+        )
+        rows = rows_for(assignment.settings, assignment.solo)
+        self._loop = AsyncLane(rows["async"], shop)
         self._exchange = Exchange(
             Identity(assignment.epoch, assignment.settings.queues),
             broker,
-            self._lanes(board),
+            self._lanes(rows, shop),
             self._outcomes,
             self._clock,
             knows=lambda body: self._task_of(body) is not None,
@@ -150,8 +159,8 @@ class Child:
         try:
             while self._exchange.open or not self._exchange.idle:
                 self._hear(self._exchange.step([self._channel]))
-                if self._retiring and not self._told_retiring:
-                    self._retire()
+                if self._retiring:
+                    self._retire(self._retiring)
                 if self._assignment.solo:
                     self._rest()
         except Fenced:
@@ -159,14 +168,11 @@ class Child:
             return exit_codes.FENCED
         return exit_codes.OK
 
-    def _lanes(self, board: Board) -> dict[str, Lane]:
-        runner = Runner(self._app.tasks, self._assignment.epoch, size_limit=self._app.size_limit, clock=self._clock)
-        shop = Shop(runner, board, self._outcomes, Watch(self._clock), self._want_to_retire)
-        rows = rows_for(self._assignment.settings, self._assignment.solo)
-        loop = AsyncLane(rows["async"], shop)
+    def _lanes(self, rows: dict[str, range], shop: Shop) -> dict[str, Lane]:
+        thread = ThreadLane("io", rows["io"], shop)
         if self._assignment.solo:
-            return {SOLO: SoloLane(ThreadLane("io", rows["io"], shop), loop, self._is_async)}
-        return {"io": ThreadLane("io", rows["io"], shop), "cpu": ThreadLane("cpu", rows["cpu"], shop), "async": loop}
+            return {SOLO: SoloLane(thread, self._loop, self._is_async)}
+        return {"io": thread, "cpu": ThreadLane("cpu", rows["cpu"], shop), "async": self._loop}
 
     def _task_of(self, body: bytes) -> Any:
         try:
@@ -203,10 +209,16 @@ class Child:
         self._retiring = why
         self._outcomes.wake()
 
-    def _retire(self) -> None:
-        self._told_retiring = True
-        self._channel.send({"retiring": self._retiring})
-        self._exchange.close()
+    def _retire(self, why: str) -> None:
+        """Take no more work, so that the process ends with its last job. Jobs behind a loop that hangs would never end."""
+        now = self._clock.monotonic()
+        if self._retired_at is None:
+            self._retired_at = now
+            self._channel.send({"retiring": why})
+            self._exchange.close()
+        elif now - max(self._retired_at, self._loop.last_turn()) > self._assignment.settings.grace:
+            self._channel.send({"hung": why})
+            self._retired_at = now
 
     def _rest(self) -> None:
         """A solo child that has had nothing to do for a while ends."""

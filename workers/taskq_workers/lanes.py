@@ -134,6 +134,7 @@ class AsyncLane:
         self._rows = deque(rows)
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.new_event_loop()
+        self._turned = self._loop.time()
         threading.Thread(target=self._loop.run_forever, name="taskq-async", daemon=True).start()
 
     def start(self, jobs: Sequence[Claimed]) -> None:
@@ -147,6 +148,14 @@ class AsyncLane:
             while True:
                 jobs.append(self._inbox.popleft())
         return jobs
+
+    def last_turn(self) -> float:
+        """When the loop was last seen to go round (monotonic). Asks it to show itself once more."""
+        self._loop.call_soon_threadsafe(self._turn)
+        return self._turned
+
+    def _turn(self) -> None:
+        self._turned = self._loop.time()
 
     def _launch(self) -> None:
         while self._inbox and self._rows:

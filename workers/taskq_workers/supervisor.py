@@ -181,6 +181,9 @@ class Supervisor:
                 self._welcome(child, message["ready"])
             elif "retiring" in message:
                 self._replace(child, message["retiring"])
+            elif "hung" in message:
+                self._log.error("killed", worker=child.berth.epoch, why=f"its event loop hangs: {message['hung']}")
+                child.kill(b"")
             elif "error" in message:
                 self._boot_failed(child, message["error"], message["code"])
 

@@ -1,0 +1,530 @@
+"""Every way a job can end, and what is written of it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import pytest
+
+from taskq import current_job
+from taskq.app import TaskQ
+from taskq.broker.records import Claimed
+from taskq.codec import Attempt, ErrorInfo, Record, decode_history, decode_record, encode_history
+from taskq.errors import TimeLimit
+from taskq.job import CurrentJob
+from taskq.lifecycle import Bury, Delay, Failed, Finish, Park
+from taskq.retry import Backoff, Retry
+from taskq_workers.outcomes import Settled
+from taskq_workers.runner import TEXT_LIMIT, TRACEBACK_LIMIT, Runner, describe, summary
+from tests.support.clock import FakeClock
+from tests.support.inline import claimed
+
+NOW = 1_700_000_000.0
+EARLIER = Attempt(started_at=5.0, seconds=0.5, worker="w0", error="ValueError: first")
+
+
+class Shop:
+    """An app with a runner. Tasks are declared in the test that needs them."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock(NOW)
+        self.app = TaskQ(size_limit=20_000, clock=self.clock)
+        self.runner = Runner(
+            self.app.tasks, "w1", size_limit=self.app.size_limit, clock=self.clock, chance=lambda: 0.5
+        )
+
+    def settle(self, job: Claimed) -> Settled:
+        run = self.runner.open(job)
+        if run.declaration is not None and run.declaration.pool == "async":
+            return self.runner.settle(run, asyncio.run(self.runner.acall(run)))
+        return self.runner.settle(run, self.runner.call(run))
+
+    def run(self, func: Callable[..., Any], *args: Any, history: bytes | None = None, **declared: Any) -> Settled:
+        declared = {"name": "tasks.f", "backoff": Backoff(base=10.0)} | declared
+        return self.settle(claimed(self.app.task(**declared)(func), *args, history=history))
+
+
+@pytest.fixture
+def shop() -> Shop:
+    return Shop()
+
+
+def record_of(settled: Settled) -> Record:
+    return decode_record(settled.record)
+
+
+def error_of(settled: Settled) -> ErrorInfo:
+    assert isinstance(settled.step, (Delay, Bury))
+    return settled.step.error
+
+
+def raiser(error: Callable[[], BaseException]) -> Callable[[], NoReturn]:
+    def f() -> NoReturn:
+        raise error()
+
+    return f
+
+
+# It returns
+
+
+def test_a_result_is_written_with_all_that_is_known_of_the_job(shop: Shop) -> None:
+    def f(x: int, y: int) -> int:
+        shop.clock.advance(0.25)
+        return x + y
+
+    settled = shop.run(f, 2, 3, result_ttl="1m")
+    assert settled.step == Finish(settled.record)
+    assert (settled.task, settled.lane, settled.attempt) == ("tasks.f", "io", 1)
+    assert (settled.seconds, settled.ttl, settled.waited, settled.history) == (0.25, 60.0, NOW - 1.0, b"")
+    assert record_of(settled) == Record(
+        state="done",
+        value=5,
+        task="tasks.f",
+        enqueued_at=1.0,
+        started_at=NOW,
+        seconds=0.25,
+        attempt=1,
+        worker="w1",
+    )
+
+
+def test_arguments_arrive_by_place_and_by_name(shop: Shop) -> None:
+    task = shop.app.task(name="tasks.f")(lambda *args, **kwargs: [args, kwargs])
+    settled = shop.settle(claimed(task, 1, (2, {3}), four=[4]))
+    assert record_of(settled).value == [(1, (2, {3})), {"four": [4]}]
+
+
+def test_a_coroutine_is_awaited(shop: Shop) -> None:
+    async def f(x: int) -> int:
+        await asyncio.sleep(0)
+        return x + 1
+
+    settled = shop.run(f, 1)
+    assert (settled.lane, record_of(settled).value) == ("async", 2)
+
+
+def test_a_job_that_failed_before_counts_its_attempts(shop: Shop) -> None:
+    settled = shop.run(lambda: None, history=encode_history(7, [EARLIER]))
+    assert (settled.attempt, record_of(settled).attempt) == (8, 8)
+
+
+def test_the_machines_clock_may_be_set_back_while_a_job_runs(shop: Shop) -> None:
+    settled = shop.run(lambda: shop.clock.advance(-3600))
+    assert settled.seconds == 0.0
+
+
+def test_a_job_from_a_machine_whose_clock_is_ahead_has_not_waited(shop: Shop) -> None:
+    shop.clock.advance(-NOW)
+    assert shop.run(lambda: None).waited == 0.0
+
+
+# It raises
+
+
+def test_an_exception_is_retried_after_the_backoff(shop: Shop) -> None:
+    settled = shop.run(raiser(lambda: ValueError("bad image")), history=encode_history(1, [EARLIER]))
+    assert settled.step == Delay(10.0, error_of(settled)), "half of twice the base"
+    assert (settled.record, settled.attempt) == (b"", 2)
+    count, attempts = decode_history(settled.history)
+    assert (count, attempts) == (
+        2,
+        (EARLIER, Attempt(started_at=NOW, seconds=0.0, worker="w1", error="ValueError: bad image")),
+    )
+
+
+def test_an_exception_carries_type_text_arguments_and_its_own_frames(shop: Shop) -> None:
+    error = error_of(shop.run(raiser(lambda: ValueError("bad image", 7))))
+    assert (error.type, error.text, error.args) == ("builtins.ValueError", "('bad image', 7)", ("bad image", 7))
+    lines = error.traceback.splitlines()
+    assert lines[0] == "Traceback (most recent call last):"
+    assert lines[-1] == "ValueError: ('bad image', 7)"
+    assert "raise error()" in error.traceback
+    assert "taskq_workers" not in error.traceback
+
+
+def test_the_last_attempt_that_fails_is_a_dead_letter_with_its_record(shop: Shop) -> None:
+    def f() -> None:
+        shop.clock.advance(2.0)
+        raise KeyError("user")
+
+    settled = shop.run(f, retries=1, history=encode_history(1, [EARLIER]))
+    assert settled.step == Bury(error_of(settled))
+    assert decode_history(settled.history)[0] == 2
+    record = record_of(settled)
+    assert record.error == error_of(settled)
+    assert (record.state, record.value, record.attempt, record.seconds) == ("dead", None, 2, 2.0)
+
+
+@pytest.mark.parametrize(
+    ("declared", "error", "again"),
+    [
+        ({}, ValueError, True),
+        ({"retries": 0}, ValueError, False),
+        ({"retry_on": OSError}, ConnectionError, True),
+        ({"retry_on": OSError}, ValueError, False),
+        ({"retry_on": (OSError, ValueError)}, ValueError, True),
+        ({"retry_on": ()}, ValueError, False),
+        ({"no_retry_on": LookupError}, KeyError, False),
+        ({"no_retry_on": LookupError}, ValueError, True),
+        ({"retry_on": OSError, "no_retry_on": FileNotFoundError}, FileNotFoundError, False),
+        ({"retry_on": BaseException}, SystemExit, True),
+    ],
+)
+def test_a_task_says_which_exceptions_are_worth_a_retry(
+    shop: Shop, declared: dict[str, Any], error: type[BaseException], again: bool
+) -> None:
+    settled = shop.run(raiser(error), **declared)
+    assert isinstance(settled.step, Delay if again else Bury)
+
+
+@pytest.mark.parametrize(
+    "error", [SystemExit(3), KeyboardInterrupt(), GeneratorExit(), asyncio.CancelledError()], ids=lambda e: type(e).__name__
+)
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_job_that_wants_to_end_the_process_ends_only_itself(
+    shop: Shop, error: BaseException, is_async: bool
+) -> None:
+    async def coroutine() -> None:
+        raise error
+
+    settled = shop.run(coroutine if is_async else raiser(lambda: error))
+    assert isinstance(settled.step, Bury)
+    assert error_of(settled).type.endswith(f".{type(error).__name__}")
+
+
+def test_sys_exit_in_a_job_is_a_dead_letter(shop: Shop) -> None:
+    error = error_of(shop.run(lambda: sys.exit("give up")))
+    assert (error.type, error.text) == ("builtins.SystemExit", "give up")
+
+
+def test_endless_recursion_ends_the_job_and_not_the_thread(shop: Shop) -> None:
+    def f() -> None:
+        f()
+
+    settled = shop.run(f)
+    error = error_of(settled)
+    assert isinstance(settled.step, Delay)
+    assert error.type == "builtins.RecursionError"
+    assert len(error.traceback) < TRACEBACK_LIMIT + 10
+
+
+def test_arguments_that_do_not_fit_the_function_any_more_fail_the_job(shop: Shop) -> None:
+    error = error_of(shop.run(lambda x: x))
+    assert error.type == "builtins.TypeError"
+    assert "missing 1 required positional argument: 'x'" in error.text
+
+
+def test_a_coroutine_fails_like_a_function(shop: Shop) -> None:
+    async def f() -> None:
+        await asyncio.sleep(0)
+        raise ValueError("bad image")
+
+    settled = shop.run(f)
+    assert isinstance(settled.step, Delay)
+    assert error_of(settled).text == "bad image"
+    assert "taskq_workers" not in error_of(settled).traceback
+
+
+def test_the_cause_of_an_exception_is_shown(shop: Shop) -> None:
+    def f() -> None:
+        try:
+            raise KeyError("user")
+        except KeyError as error:
+            raise ValueError("no such user") from error
+
+    trace = error_of(shop.run(f)).traceback
+    assert "KeyError: 'user'" in trace
+    assert "The above exception was the direct cause" in trace
+
+
+# It asks for a retry
+
+
+def test_a_job_may_name_the_delay_of_its_retry(shop: Shop) -> None:
+    settled = shop.run(raiser(lambda: Retry("the API is busy", delay="1m")))
+    assert settled.step == Delay(60.0, error_of(settled))
+    assert (error_of(settled).type, error_of(settled).text) == ("taskq.retry.Retry", "the API is busy")
+    assert decode_history(settled.history)[1][0].error == "Retry: the API is busy"
+
+
+def test_a_job_may_leave_the_delay_to_the_backoff(shop: Shop) -> None:
+    settled = shop.run(raiser(Retry))
+    assert settled.step == Delay(5.0, error_of(settled))
+    assert decode_history(settled.history)[1][0].error == "Retry"
+
+
+def test_a_job_that_asks_once_too_often_is_dead(shop: Shop) -> None:
+    settled = shop.run(raiser(lambda: Retry("busy", delay=1)), retries=0)
+    assert settled.step == Bury(error_of(settled))
+    assert record_of(settled).error == error_of(settled)
+
+
+def test_no_retry_on_does_not_stop_a_job_that_asks(shop: Shop) -> None:
+    settled = shop.run(raiser(lambda: Retry(delay=1)), retry_on=(), no_retry_on=BaseException)
+    assert settled.step == Delay(1.0, error_of(settled))
+
+
+def test_retry_passes_through_the_jobs_except_exception(shop: Shop) -> None:
+    def f() -> None:
+        try:
+            raise Retry(delay=1)
+        except Exception:
+            return
+
+    assert isinstance(shop.run(f).step, Delay)
+
+
+# Its result cannot be stored
+
+
+@pytest.mark.parametrize("value", [object(), {"x": frozenset()}, [lambda: None], range(3)])
+def test_a_result_that_cannot_travel_is_final(shop: Shop, value: Any) -> None:
+    settled = shop.run(lambda: value)
+    assert settled.step == Bury(error_of(settled))
+    error = record_of(settled).error
+    assert error is not None
+    assert error.type == "taskq.errors.ResultNotStored"
+    assert error.text.startswith("the result of tasks.f ")
+    assert error.args == (error.text,)
+
+
+def test_a_result_that_is_too_large_is_final(shop: Shop) -> None:
+    settled = shop.run(lambda: b"x" * 20_000)
+    assert settled.step == Bury(error_of(settled))
+    assert error_of(settled).type == "taskq.errors.ResultNotStored"
+    assert error_of(settled).text.startswith("cannot store the result of tasks.f: it takes 20")
+
+
+def test_a_coroutine_that_was_not_awaited_is_no_result(shop: Shop) -> None:
+    async def inner() -> int:
+        return 1
+
+    coroutine = inner()
+    settled = shop.run(lambda: coroutine)
+    coroutine.close()
+    assert error_of(settled).type == "taskq.errors.ResultNotStored"
+
+
+# There is nothing to run
+
+
+def test_a_task_that_this_worker_does_not_know_is_parked(shop: Shop) -> None:
+    settled = shop.settle(claimed("tasks.unknown", 1))
+    assert settled.step == Park(600.0)
+    assert (settled.task, settled.record, settled.history) == ("tasks.unknown", b"", b"")
+
+
+@pytest.mark.parametrize("body", [b"", b"\xc1", b"\x90", os.urandom(50)])
+def test_a_body_that_is_no_job_is_a_dead_letter_with_the_reason(shop: Shop, body: bytes) -> None:
+    settled = shop.settle(Claimed(bytes(16) + b"mail:cpu", body))
+    assert settled.step == Bury(error_of(settled))
+    assert (settled.lane, settled.task, settled.member) == ("cpu", "", bytes(16) + b"mail:cpu")
+    error = record_of(settled).error
+    assert error is not None
+    assert error.type == "taskq.errors.MalformedJob"
+    assert error.text.startswith("cannot decode ")
+    assert decode_history(settled.history)[1][0].error.startswith("MalformedJob: cannot decode ")
+
+
+def test_a_job_over_this_workers_limit_is_a_dead_letter(shop: Shop) -> None:
+    task = shop.app.task(name="tasks.f")(len)
+    settled = shop.settle(claimed(task, b"x" * 20_000))
+    assert "the limit is 20000" in error_of(settled).text
+
+
+@pytest.mark.parametrize("history", [b"\xc1", b"\x93\x02\x01\x90", b"\x90"])
+def test_a_history_that_cannot_be_read_is_a_dead_letter_with_the_reason(shop: Shop, history: bytes) -> None:
+    settled = shop.run(lambda: 1, history=history)
+    assert isinstance(settled.step, Bury)
+    assert error_of(settled).type == "taskq.errors.MalformedJob"
+
+
+# Its exception is a strange one
+
+
+class Unspeakable(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+class Quitter(Exception):
+    def __str__(self) -> str:
+        raise SystemExit
+
+
+class Unportable(Exception):
+    pass
+
+
+class Secretive(Exception):
+    @property
+    def args(self) -> Any:
+        raise RuntimeError("no args")
+
+    @args.setter
+    def args(self, value: Any) -> None: ...
+
+
+class Misnamed(Exception):
+    args = "abc"  # type: ignore[assignment]
+
+
+Misplaced = type("Misplaced", (Exception,), {"__module__": None})
+
+
+def test_an_exception_whose_text_cannot_be_had_fails_the_job(shop: Shop) -> None:
+    error = error_of(shop.run(raiser(lambda: Unspeakable("x"))))
+    assert error.type == f"{__name__}.Unspeakable"
+    assert error.text == "(its text cannot be had: RuntimeError)"
+    assert "Unspeakable: <exception str() failed>" in error.traceback
+
+
+@pytest.mark.parametrize("kind", [Quitter, Secretive, Misnamed, Misplaced])
+def test_no_exception_is_so_strange_that_it_ends_the_thread(shop: Shop, kind: type[Exception]) -> None:
+    settled = shop.run(raiser(lambda: kind("x")), retries=0)
+    assert isinstance(settled.step, Bury)
+    error = record_of(settled).error
+    assert error is not None
+    assert error.type.endswith(kind.__qualname__)
+
+
+@pytest.mark.parametrize("args", [(object(),), (threading.Lock(),), ([frozenset()],), (b"x" * 17_000,)])
+def test_arguments_of_an_exception_that_cannot_travel_stay_behind(shop: Shop, args: tuple[Any, ...]) -> None:
+    settled = shop.run(raiser(lambda: Unportable(*args)), retries=0)
+    error = record_of(settled).error
+    assert error is not None
+    assert error.args is None
+    assert error.type == f"{__name__}.Unportable"
+
+
+def test_a_long_exception_is_cut(shop: Shop) -> None:
+    settled = shop.run(raiser(lambda: ValueError("x" * 1_000_000)), retries=0)
+    error = record_of(settled).error
+    assert error is not None
+    assert error.text == "x" * TEXT_LIMIT or error.text.startswith("x" * 1000)
+    assert len(settled.record) <= 20_000
+    assert len(decode_history(settled.history)[1][0].error) == 500
+
+
+def test_an_error_finds_room_under_the_smallest_size_limit() -> None:
+    shop = Shop()
+    shop.runner = Runner(shop.app.tasks, "w1", size_limit=100, clock=shop.clock, chance=lambda: 0.5)
+    settled = shop.run(raiser(lambda: ValueError("x" * 5000)), retries=0)
+    error = record_of(settled).error
+    assert error is not None
+    assert error.type == "builtins.ValueError"
+
+
+def test_an_exception_of_an_inner_class_goes_by_its_qualified_name(shop: Shop) -> None:
+    class Inner(Exception):
+        pass
+
+    assert error_of(shop.run(raiser(Inner))).type == f"{__name__}.{Inner.__qualname__}"
+
+
+def test_one_line_says_what_went_wrong() -> None:
+    assert summary(describe(ValueError("bad image"))) == "ValueError: bad image"
+    assert summary(describe(ValueError())) == "ValueError"
+
+
+# It runs out of time
+
+
+def test_a_job_that_the_time_limit_reached_is_late_and_may_try_again(shop: Shop) -> None:
+    settled = shop.run(raiser(TimeLimit), timeout="2s")
+    assert isinstance(settled.step, Delay)
+    error = error_of(settled)
+    assert error.type == "taskq.errors.TimeLimitExceeded"
+    assert error.text == "tasks.f ran longer than its timeout of 2 s"
+    assert error.args == (error.text,)
+    assert "raise error()" in error.traceback
+
+
+def test_an_abandoned_job_is_late_too(shop: Shop) -> None:
+    task = shop.app.task(name="tasks.f", timeout=0.5)(lambda: None)
+    late = shop.runner.late(shop.runner.open(claimed(task)))
+    assert isinstance(late, Failed)
+    assert not late.final
+    assert late.error.text == "tasks.f ran longer than its timeout of 0.5 s"
+
+
+# current_job
+
+
+def test_a_job_can_ask_who_it_is(shop: Shop) -> None:
+    seen: list[CurrentJob | None] = []
+    shop.app.task(name="tasks.f", queue="mail", retries=5)(lambda: seen.append(current_job()))
+    task = shop.app.tasks["tasks.f"]
+    shop.settle(claimed(task, key="invoice-7", history=encode_history(2, [EARLIER])))
+    assert seen == [
+        CurrentJob(
+            id="invoice-7", task="tasks.f", queue="mail", attempt=3, retries=5, enqueued_at=1.0, fence="w1"
+        )
+    ]
+
+
+def test_a_job_without_a_name_has_a_shown_id(shop: Shop) -> None:
+    settled = shop.run(lambda: (current_job() or pytest.fail()).id)
+    assert len(record_of(settled).value) == 26
+
+
+def test_outside_of_jobs_there_is_no_current_job(shop: Shop) -> None:
+    assert current_job() is None
+    shop.run(lambda: None)
+    assert current_job() is None
+    shop.run(raiser(SystemExit))
+    assert current_job() is None
+
+
+def test_each_coroutine_has_a_current_job_of_its_own(shop: Shop) -> None:
+    async def f(other: asyncio.Event, mine: asyncio.Event) -> str:
+        mine.set()
+        await other.wait()
+        job = current_job()
+        assert job is not None
+        return job.id
+
+    async def main() -> list[str]:
+        events = asyncio.Event(), asyncio.Event()
+        declaration = shop.app.task(name="tasks.f")(f)
+        runs = [shop.runner.open(claimed(declaration, key=key)) for key in ("a", "b")]
+        for run, args in zip(runs, (events, events[::-1]), strict=True):
+            object.__setattr__(run.envelope, "args", args)
+        outcomes = await asyncio.gather(*map(shop.runner.acall, runs))
+        assert current_job() is None
+        settled = map(shop.runner.settle, runs, outcomes)
+        return [record_of(each).value for each in settled]
+
+    assert asyncio.run(main()) == ["a", "b"]
+
+
+def test_a_helper_of_a_job_sees_the_job(shop: Shop) -> None:
+    async def f() -> str:
+        job = await asyncio.to_thread(current_job)
+        assert job is not None
+        return job.task
+
+    assert record_of(shop.run(f)).value == "tasks.f"
+
+
+# It forks
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_the_copy_of_a_job_that_forked_and_returned_is_no_second_worker(shop: Shop, is_async: bool) -> None:
+    def fork() -> int:
+        return os.fork()
+
+    async def afork() -> int:
+        return os.fork()
+
+    settled = shop.run(afork if is_async else fork)
+    child = record_of(settled).value
+    assert child != 0, "this is the copy"
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
