@@ -53,7 +53,7 @@ def advice(url: Sourced) -> str:
 
 
 def project_root(start: Path | None = None) -> Path:
-    """The nearest folder from `start` (default: the current one) upward with pyproject.toml, .git or .taskq, else `start`."""
+    """The nearest folder from `start` (default: here) upward with pyproject.toml, .git or .taskq, else `start`."""
     start = (start or Path.cwd()).resolve()
     for folder in _upward(start):
         if any((folder / name).exists() for name in ("pyproject.toml", ".git", ".taskq")):
@@ -98,7 +98,7 @@ class WorkerSettings:
     threads: int = _setting(16, "Threads for io jobs in each process.")
     coroutines: int = _setting(1000, "async jobs at a time in each process.")
     queues: tuple[str, ...] = _setting(("default",), "Queues to work on; those named first are served first.")
-    burst: bool = _setting(False, "End when nothing is ready or running (delayed jobs do not count).")
+    burst: bool = _setting(default=False, text="End when nothing is ready or running (delayed jobs do not count).")
     grace: float = _setting(30.0, "Seconds that running jobs get to finish when the worker is told to stop.")
     lease: float = _setting(15.0, "Seconds without a heartbeat until a host's jobs are given to others.")
 

@@ -33,9 +33,8 @@ def running(folder: Path, latency: float) -> Iterator[str]:
 
     `latency`: seconds until the web server answers.
     """
-    interrupts = Interrupts()
     print("starting a private Redis, a web server and a worker", file=sys.stderr, flush=True)
-    with embedded.temporary() as redis, web_server(folder, latency) as address:
+    with Interrupts() as interrupts, embedded.temporary() as redis, web_server(folder, latency) as address:
         os.environ["TASKQ_URL"] = redis.url
         with worker() as process, closing(app), interrupts.heard():
             wait_until_ready(process)
@@ -84,17 +83,24 @@ def wait_until_ready(process: subprocess.Popen[bytes]) -> None:
 
 
 class Interrupts:
-    """Ctrl-C, TERM and HUP from now on: held back, except inside `with heard()`, where they end the program."""
+    """Ctrl-C, TERM and HUP: held back, except inside `with heard()`. In the end they end the program, by SystemExit."""
 
     def __init__(self) -> None:
         self._arrived: int | None = None
         self._listening = False
+
+    def __enter__(self) -> Interrupts:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """A signal counts for more than what else went wrong: a Ctrl-C may have reached a program that was starting."""
+        self._obey()
 
     @contextmanager
     def heard(self) -> Iterator[None]:
-        """Raises SystemExit at a signal, or at once where one has been held back."""
+        """End the block at a signal, at once where one has arrived before."""
         self._listening = True
         try:
             self._obey()
@@ -104,9 +110,10 @@ class Interrupts:
 
     def _note(self, number: int, _: Any) -> None:
         self._arrived = number
-        self._obey()
+        if self._listening:
+            self._listening = False
+            self._obey()
 
     def _obey(self) -> None:
-        if self._listening and self._arrived is not None:
-            self._listening = False
+        if self._arrived is not None:
             raise SystemExit(128 + self._arrived)

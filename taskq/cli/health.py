@@ -32,7 +32,7 @@ def health(session: Session, redis_only: bool, as_json: bool) -> int:
             say(to_json({"ok": False, "redis": False, "url": url, "workers": None}))
         raise
     well = redis_only or workers > 0
-    alive = f"{workers or 'no'} worker process{' is' if workers == 1 else 'es are'} alive"
+    alive = f"{workers or 'no'} worker process{'es are' if workers > 1 else ' is'} alive"
     if as_json:
         say(to_json({"ok": well, "redis": True, "url": url, "workers": workers}))
     else:

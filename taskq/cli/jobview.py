@@ -22,7 +22,7 @@ FRAME_LINES = 12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobView:
-    """What is known of a job. `time`: when it is due, given up (parked) or died. `problem`: why its body is unreadable."""
+    """What is known of a job. `time`: when it is due, given up (parked) or died. `problem`: why it is unreadable."""
 
     id: bytes
     state: str

@@ -13,7 +13,7 @@ Section = Mapping[str, tuple[str, str]]
 
 
 class Group(click.Group):
-    """A group that says what a mistyped command may have meant. Without a command it prints its help and ends with 2."""
+    """Says what a mistyped command may have meant. Without a command it prints its help and ends with 2."""
 
     def __init__(self, *args: Any, **settings: Any):
         super().__init__(*args, **{"no_args_is_help": False, **settings})

@@ -19,7 +19,7 @@ from taskq.units import seconds
 if TYPE_CHECKING:
     ParamType = click.ParamType[Any]
 else:
-    ParamType = click.ParamType  # generic since click 8.4
+    ParamType = click.ParamType  # not generic in older versions of click
 
 F = TypeVar("F", bound=Callable[..., Any])
 json_flag = click.option("--json", "as_json", is_flag=True, help="Print JSON.")

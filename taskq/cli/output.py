@@ -13,7 +13,7 @@ from typing import Any, TextIO
 import click
 
 Cell = str | int
-_NUMERIC = re.compile(r"-|\d.*|[<>] ?\d.*")
+_NUMERIC = re.compile(r"-|\d[\d .]*(ms|s|m\d\d|h\d\d|d)?")
 _LARGEST_INT_BITS = 14_000
 """Python refuses to write longer ones in decimal."""
 
@@ -65,10 +65,10 @@ def _visible(char: str) -> str:
 # Tables
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[Cell]], terminal: bool) -> str:
-    """Aligned columns under `header` for people; elsewhere only the rows, with tabs between the cells."""
+def table(header: Sequence[str], rows: Iterable[Sequence[Cell]], terminal: bool, *, headed: bool = False) -> str:
+    """Aligned columns under `header` for people; elsewhere rows with tabs in them, under the header where `headed`."""
     if not terminal:
-        return "\n".join("\t".join(plain(cell) for cell in row) for row in rows)
+        return "\n".join("\t".join(map(plain, row)) for row in [*([header] if headed else []), *rows])
     lines = [list(header), *([_for_people(cell) for cell in row] for row in rows)]
     columns = list(zip(*lines, strict=True))
     widths = [max(map(len, column)) for column in columns]

@@ -26,8 +26,8 @@ PATIENCE = 60.0
 class QueueLine:
     """One queue. `oldest`: seconds its first job has waited. Rates are per minute, p50 and p95 seconds of run time.
 
-    `died`: how many became dead letters within the window. `paused`: by whom and when, or None. `processes`: how many
-    living worker processes work on it.
+    Within the window `ended` jobs came to an end, and `died` of them are dead letters. `paused`: by whom and when, or
+    None. `processes`: how many living worker processes work on it.
     """
 
     name: str
@@ -42,6 +42,7 @@ class QueueLine:
     p50: float | None
     p95: float | None
     died: int
+    ended: int
     paused: str | None
     processes: int
 
@@ -81,6 +82,7 @@ def picture(rows: Sequence[QueueRow], workers: Sequence[WorkerRow], now: float) 
             p50=quantile(row.counters, 0.50),
             p95=quantile(row.counters, 0.95),
             died=row.counters.get("dead", 0),
+            ended=row.counters.get("done", 0) + row.counters.get("dead", 0),
             paused=row.paused,
             processes=processes[row.name],
         )
@@ -108,7 +110,7 @@ def troubles(lines: Sequence[QueueLine], workers: Fleet) -> list[str]:
     ]
     waiting = sum(line.ready + line.delayed for line in lines if line.paused is None)
     if not workers.processes and waiting:
-        wrong.append(f"no worker is alive, and {count(waiting, 'job')} wait: taskq worker -A module:app")
+        wrong.append(f"{count(waiting, 'job')} in line or delayed, and no worker is alive: taskq worker -A module:app")
     for line in lines:
         wrong += _troubles_of(line, bool(workers.processes))
     return wrong
@@ -117,7 +119,7 @@ def troubles(lines: Sequence[QueueLine], workers: Fleet) -> list[str]:
 def _troubles_of(line: QueueLine, any_worker: bool) -> list[str]:
     wrong = []
     if line.ready and line.paused is None and any_worker and not line.processes:
-        wrong.append(f"{count(line.ready, 'job')} wait, and no worker works on this queue: --queues {line.name}")
+        wrong.append(f"{count(line.ready, 'job')} in line, and no worker works on this queue: --queues {line.name}")
     if line.falls_behind and line.processes:
         wrong.append(f"more comes than goes, and the first in line has waited {brief(line.oldest or 0)}: add workers")
     if line.parked:

@@ -119,7 +119,7 @@ def purge_queue(session: Session, queue: str, yes: bool, dry_run: bool) -> None:
         raise _unknown(session, queue)
     if not row.ready:
         note(f"no job waits in queue {queue}")
-    elif confirmed(session, f"delete {count(row.ready, 'job')} that wait in queue {queue}", yes=yes, dry_run=dry_run):
+    elif confirmed(session, f"delete {count(row.ready, 'waiting job')} of queue {queue}", yes=yes, dry_run=dry_run):
         note(f"deleted {count(_purge(session, row), 'job')}")
 
 

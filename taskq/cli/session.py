@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -102,14 +101,14 @@ class Session:
 
 
 def _import(reference: str) -> TaskQ:
-    from taskq_workers.loader import AppNotFound, load_app
+    from taskq_workers.loader import AppNotFound, import_failure, load_app
 
     try:
         return load_app(reference)
     except TaskqError:
         raise
-    except (Exception, SystemExit):
-        raise AppNotFound(f"cannot import '{reference}': it raised\n\n{traceback.format_exc().rstrip()}") from None
+    except (Exception, SystemExit) as error:
+        raise AppNotFound(import_failure(reference, error)) from None
 
 
 def _app_here() -> str:

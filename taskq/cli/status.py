@@ -79,11 +79,11 @@ def _redis(session: Session) -> dict[str, str]:
 def _screen(session: Session, lines: list[QueueLine], alive: Fleet, wrong: list[str], redis: dict[str, str]) -> str:
     now = session.clock.now()
     rows = [[*_cells(line), state_of(line, now)] for line in lines]
-    parts = [f" redis {_summary(redis)}", table(_HEADER, rows, session.terminal_out())]
+    parts = [f" redis {_summary(redis)}", table(_HEADER, rows, session.terminal_out(), headed=True)]
     if not lines:
         parts[1] = " no queue has had a job yet"
-    died, went = sum(line.died for line in lines), sum(line.went for line in lines) * WINDOW
-    share = f" . {min(1.0, died / went):.1%} of the jobs died" if went else ""
+    died, ended = sum(line.died for line in lines), sum(line.ended for line in lines)
+    share = f" . {died / ended:.1%} died in {WINDOW} min" if ended else ""
     slots = f" . {alive.slots:,} slots".replace(",", " ") if alive.processes else ""
     parts.append(f" workers {alive.workers} . processes {alive.processes}{slots} . running {alive.busy}{share}")
     parts += [f" {paint('!', sys.stdout, fg='yellow', bold=True)} {plain(text)}" for text in wrong]
@@ -92,8 +92,14 @@ def _screen(session: Session, lines: list[QueueLine], alive: Fleet, wrong: list[
 
 def _cells(line: QueueLine) -> list[str | int]:
     oldest, p50, p95 = ("-" if value is None else brief(value) for value in (line.oldest, line.p50, line.p95))
-    numbers = [line.delayed, line.running, line.dead, round(line.came), round(line.went)]
-    return [line.name, line.ready, oldest, *numbers, p50, p95]
+    return [
+        *(line.name, line.ready, oldest, line.delayed, line.running, line.dead),
+        *(_rate(line.came), _rate(line.went), p50, p95),
+    ]
+
+
+def _rate(a_minute: float) -> str | int:
+    return f"{a_minute:.1f}" if 0 < a_minute < 9.95 else round(a_minute)
 
 
 def _summary(redis: dict[str, str]) -> str:

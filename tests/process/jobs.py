@@ -6,24 +6,23 @@ import asyncio
 import ctypes
 import os
 import signal
+import subprocess
 import time
 from pathlib import Path
 
 from taskq import Retry, TaskQ, current_job
+from tests.support import journal
 
 app = TaskQ()
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """Not registered with the app: `result()` cannot rebuild it."""
 
 
-def note(name: str) -> None:
-    """Append "name job pid monotonic" to the journal, in one write."""
+def note(task: str) -> None:
     job = current_job()
-    line = f"{name} {job.id if job else '-'} {os.getpid()} {time.monotonic()}\n"
-    with Path(os.environ["TASKQ_TEST_JOURNAL"]).open("a", encoding="utf-8") as journal:
-        journal.write(line)
+    journal.write(task, job.id if job else "-")
 
 
 @app.task
@@ -87,7 +86,12 @@ def ask_again() -> int:
 
 @app.task(retries=0)
 def fail(kind: str) -> None:
-    raise {"value": ValueError("bad image"), "own": Refused("no"), "exit": SystemExit(3), "ctrl-c": KeyboardInterrupt()}[kind]
+    raise {
+        "value": ValueError("bad image"),
+        "own": RefusedError("no"),
+        "exit": SystemExit(3),
+        "ctrl-c": KeyboardInterrupt(),
+    }[kind]
 
 
 @app.task(retries=0)
@@ -121,6 +125,12 @@ def segfault() -> None:
 def fork_and_return() -> int:
     os.fork()
     return os.getpid()
+
+
+@app.task(retries=0)
+def leave_an_orphan() -> None:
+    """Start a process that outlives its parent, and then ends."""
+    subprocess.run(["/bin/sh", "-c", "sleep 0.05 &"], check=True)
 
 
 @app.task(timeout=0.3, retries=0)
@@ -168,7 +178,7 @@ def hold_the_gil() -> None:
 def stop_myself() -> int:
     """The first time, stop the whole process; the second run is that of another."""
     note("stop_myself")
-    if Path(os.environ["TASKQ_TEST_JOURNAL"]).read_text(encoding="utf-8").count("stop_myself") == 1:
+    if Path(os.environ[journal.FILE]).read_text(encoding="utf-8").count("stop_myself") == 1:
         os.kill(os.getpid(), signal.SIGSTOP)
     return os.getpid()
 

@@ -22,7 +22,7 @@ from taskq_workers.outcomes import Settled
 from taskq_workers.runner import Runner
 
 LEASE = 86_400.0
-_LANES = {lane: 100 for lane in keys.LANES}
+_LANES = dict.fromkeys(keys.LANES, 100)
 _births = count()
 
 

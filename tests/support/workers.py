@@ -89,9 +89,3 @@ def worker(url: str, *flags: str, **options: Any) -> Iterator[Worker]:
     with Worker(url, *flags, **options) as started:
         started.wait_for("ready")
         yield started
-
-
-def journal(path: Path) -> list[tuple[str, str, int, float]]:
-    """What the jobs wrote: (task, job, pid, monotonic seconds)."""
-    rows = (line.split() for line in path.read_text(encoding="utf-8").splitlines()) if path.exists() else ()
-    return [(name, job, int(pid), float(at)) for name, job, pid, at in rows]

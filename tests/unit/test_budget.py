@@ -25,7 +25,8 @@ def test_a_lane_takes_a_job_for_each_slot_until_it_is_known_how_long_they_take()
 
 
 @pytest.mark.parametrize(
-    ("took", "ahead"), [(1.0, 0), (0.05, 3), (0.02, 8), (0.01, 16), (0.001, 160), (0.0001, MOST_AHEAD), (0.0, MOST_AHEAD)]
+    ("took", "ahead"),
+    [(1.0, 0), (0.05, 3), (0.02, 8), (0.01, 16), (0.001, 160), (0.0001, MOST_AHEAD), (0.0, MOST_AHEAD)],
 )
 def test_beyond_its_slots_a_lane_holds_twenty_milliseconds_of_work(took: float, ahead: int) -> None:
     budget = working(8, took)

@@ -57,7 +57,8 @@ def test_each_kind_of_step_is_one_call() -> None:
 
 
 @pytest.mark.parametrize(
-    ("step", "name"), [(Finish(b""), "commit"), (Delay(1.0, ERROR), "retry"), (Bury(ERROR), "bury"), (Park(1.0), "park")]
+    ("step", "name"),
+    [(Finish(b""), "commit"), (Delay(1.0, ERROR), "retry"), (Bury(ERROR), "bury"), (Park(1.0), "park")],
 )
 def test_a_kind_that_does_not_occur_is_not_called(step: Any, name: str) -> None:
     calls, _ = commits("w1", [settled(1, step)])

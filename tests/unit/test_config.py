@@ -177,7 +177,7 @@ def test_a_setting_below_its_least_value_is_refused(name: str, value: Any, least
 
 
 def test_a_worker_on_no_queue_is_refused() -> None:
-    with pytest.raises(ConfigError, match="^cannot work on no queue\n  hint: --queues default$"):
+    with pytest.raises(ConfigError, match=r"^cannot work on no queue\n  hint: --queues default$"):
         WorkerSettings(queues=())
 
 

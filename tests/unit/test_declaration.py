@@ -81,9 +81,7 @@ def test_everything_can_be_declared() -> None:
 def test_an_inner_function_goes_by_its_qualified_name() -> None:
     def inner() -> None: ...
 
-    assert declare(inner).name == (
-        f"{__name__}.test_an_inner_function_goes_by_its_qualified_name.<locals>.inner"
-    )
+    assert declare(inner).name == (f"{__name__}.test_an_inner_function_goes_by_its_qualified_name.<locals>.inner")
 
 
 @pytest.mark.parametrize("func", [numbers, anumbers, 5, "add", None])
@@ -161,9 +159,7 @@ def test_only_exception_types_say_when_to_retry(which: str, types: Any) -> None:
 @pytest.mark.parametrize("arguments", [["shop.py"], ["-m", "shop"], ["-m", "store.shop"], ["-m", "store"]])
 def test_a_task_of_a_script_goes_by_the_name_that_a_worker_imports_it_by(tmp_path: Path, arguments: list[str]) -> None:
     code = (
-        "from taskq.declaration import declare\n"
-        "def add(): ...\n"
-        "if __name__ == '__main__': print(declare(add).name)\n"
+        "from taskq.declaration import declare\ndef add(): ...\nif __name__ == '__main__': print(declare(add).name)\n"
     )
     (tmp_path / "store").mkdir()
     for path in ("shop.py", "store/__init__.py", "store/shop.py", "store/__main__.py"):
@@ -195,12 +191,12 @@ def test_a_module_may_register_a_name_again() -> None:
 
 
 def test_the_exceptions_that_a_task_names_are_registered_with_it() -> None:
-    class Busy(Exception):
+    class BusyError(Exception):
         pass
 
     app = TaskQ()
-    app.task(retry_on=Busy, no_retry_on=(KeyError,))(add)
-    names = {f"{__name__}.{Busy.__qualname__}": Busy, "builtins.KeyError": KeyError}
+    app.task(retry_on=BusyError, no_retry_on=(KeyError,))(add)
+    names = {f"{__name__}.{BusyError.__qualname__}": BusyError, "builtins.KeyError": KeyError}
     assert app.exceptions.items() >= names.items()
 
 

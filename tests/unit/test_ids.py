@@ -59,6 +59,8 @@ def test_any_text_names_an_id(name: str) -> None:
     assert len(named_id(name)) == 16
 
 
-@pytest.mark.parametrize("name", ["8" + "0" * 25, "0" * 25, "0" * 27, "0" * 25 + "U", "0" * 25 + "a", "0" * 25 + "\u0663"])
+@pytest.mark.parametrize(
+    "name", ["8" + "0" * 25, "0" * 25, "0" * 27, "0" * 25 + "U", "0" * 25 + "a", "0" * 25 + "\u0663"]
+)
 def test_what_only_looks_like_an_id_is_a_name(name: str) -> None:
     assert show(named_id(name)) != name

@@ -148,7 +148,7 @@ def test_a_thread_that_does_not_exist_is_not_interrupted() -> None:
 
 
 def hammer(rounds: int, job: Callable[[], object]) -> tuple[int, int, int]:
-    """Interrupt `rounds` jobs in one thread about when they end: how many were, how many were not, how many strays hit it after."""
+    """Interrupt jobs of one thread about when they end. How many were hit, how many were not, and strays that came after."""
     tickets, finished = SimpleQueue[Ticket | None](), threading.Event()
     interrupted, untouched, strays = 0, 0, 0
 
@@ -340,4 +340,3 @@ def test_no_thread_is_started_before_the_first_limit() -> None:
     watch = Watch(FakeClock())
     watch.release(0)
     assert threading.active_count() == before
-

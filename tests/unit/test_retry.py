@@ -42,7 +42,7 @@ def test_a_task_may_give_a_whole_backoff() -> None:
 
 
 def test_a_backoff_that_is_no_duration_is_refused() -> None:
-    with pytest.raises(ConfigError, match="^backoff 'slowly' is not a duration"):
+    with pytest.raises(ConfigError, match=r"^backoff 'slowly' is not a duration"):
         make_backoff("slowly")
 
 
@@ -77,7 +77,7 @@ def test_retry_says_why() -> None:
 
 
 def test_retry_with_a_delay_that_is_none_is_refused_where_it_is_raised() -> None:
-    with pytest.raises(ConfigError, match="^delay of Retry 'later' is not a duration"):
+    with pytest.raises(ConfigError, match=r"^delay of Retry 'later' is not a duration"):
         Retry(delay="later")
 
 

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from taskq import current_job
+from taskq import current_job, ids
 from taskq.app import TaskQ
 from taskq.broker.records import Claimed
 from taskq.codec import Attempt, ErrorInfo, Record, decode_history, decode_record, encode_history
@@ -34,9 +34,7 @@ class Shop:
     def __init__(self) -> None:
         self.clock = FakeClock(NOW)
         self.app = TaskQ(size_limit=20_000, clock=self.clock)
-        self.runner = Runner(
-            self.app.tasks, "w1", size_limit=self.app.size_limit, clock=self.clock, chance=lambda: 0.5
-        )
+        self.runner = Runner(self.app.tasks, "w1", size_limit=self.app.size_limit, clock=self.clock, chance=lambda: 0.5)
 
     def settle(self, job: Claimed) -> Settled:
         run = self.runner.open(job)
@@ -184,12 +182,12 @@ def test_a_task_says_which_exceptions_are_worth_a_retry(
 
 
 @pytest.mark.parametrize(
-    "error", [SystemExit(3), KeyboardInterrupt(), GeneratorExit(), asyncio.CancelledError()], ids=lambda e: type(e).__name__
+    "error",
+    [SystemExit(3), KeyboardInterrupt(), GeneratorExit(), asyncio.CancelledError()],
+    ids=lambda error: type(error).__name__,
 )
 @pytest.mark.parametrize("is_async", [False, True])
-def test_a_job_that_wants_to_end_the_process_ends_only_itself(
-    shop: Shop, error: BaseException, is_async: bool
-) -> None:
+def test_a_job_that_wants_to_end_the_process_ends_only_itself(shop: Shop, error: BaseException, is_async: bool) -> None:
     async def coroutine() -> None:
         raise error
 
@@ -348,21 +346,21 @@ def test_a_history_that_cannot_be_read_is_a_dead_letter_with_the_reason(shop: Sh
 # Its exception is a strange one
 
 
-class Unspeakable(Exception):
+class UnspeakableError(Exception):
     def __str__(self) -> str:
         raise RuntimeError("no text")
 
 
-class Quitter(Exception):
+class QuitterError(Exception):
     def __str__(self) -> str:
         raise SystemExit
 
 
-class Unportable(Exception):
+class UnportableError(Exception):
     pass
 
 
-class Secretive(Exception):
+class SecretiveError(Exception):
     @property
     def args(self) -> Any:
         raise RuntimeError("no args")
@@ -371,21 +369,21 @@ class Secretive(Exception):
     def args(self, value: Any) -> None: ...
 
 
-class Misnamed(Exception):
+class MisnamedError(Exception):
     args = "abc"  # type: ignore[assignment]
 
 
-Misplaced = type("Misplaced", (Exception,), {"__module__": None})
+MisplacedError = type("MisplacedError", (Exception,), {"__module__": None})
 
 
 def test_an_exception_whose_text_cannot_be_had_fails_the_job(shop: Shop) -> None:
-    error = error_of(shop.run(raiser(lambda: Unspeakable("x"))))
-    assert error.type == f"{__name__}.Unspeakable"
+    error = error_of(shop.run(raiser(lambda: UnspeakableError("x"))))
+    assert error.type == f"{__name__}.UnspeakableError"
     assert error.text == "(its text cannot be had: RuntimeError)"
-    assert "Unspeakable: <exception str() failed>" in error.traceback
+    assert "UnspeakableError: <exception str() failed>" in error.traceback
 
 
-@pytest.mark.parametrize("kind", [Quitter, Secretive, Misnamed, Misplaced])
+@pytest.mark.parametrize("kind", [QuitterError, SecretiveError, MisnamedError, MisplacedError])
 def test_no_exception_is_so_strange_that_it_ends_the_thread(shop: Shop, kind: type[Exception]) -> None:
     settled = shop.run(raiser(lambda: kind("x")), retries=0)
     assert isinstance(settled.step, Bury)
@@ -396,11 +394,11 @@ def test_no_exception_is_so_strange_that_it_ends_the_thread(shop: Shop, kind: ty
 
 @pytest.mark.parametrize("args", [(object(),), (threading.Lock(),), ([frozenset()],), (b"x" * 17_000,)])
 def test_arguments_of_an_exception_that_cannot_travel_stay_behind(shop: Shop, args: tuple[Any, ...]) -> None:
-    settled = shop.run(raiser(lambda: Unportable(*args)), retries=0)
+    settled = shop.run(raiser(lambda: UnportableError(*args)), retries=0)
     error = record_of(settled).error
     assert error is not None
     assert error.args is None
-    assert error.type == f"{__name__}.Unportable"
+    assert error.type == f"{__name__}.UnportableError"
 
 
 def test_a_long_exception_is_cut(shop: Shop) -> None:
@@ -422,10 +420,10 @@ def test_an_error_finds_room_under_the_smallest_size_limit() -> None:
 
 
 def test_an_exception_of_an_inner_class_goes_by_its_qualified_name(shop: Shop) -> None:
-    class Inner(Exception):
+    class InnerError(Exception):
         pass
 
-    assert error_of(shop.run(raiser(Inner))).type == f"{__name__}.{Inner.__qualname__}"
+    assert error_of(shop.run(raiser(InnerError))).type == f"{__name__}.{InnerError.__qualname__}"
 
 
 def test_one_line_says_what_went_wrong() -> None:
@@ -463,15 +461,13 @@ def test_a_job_can_ask_who_it_is(shop: Shop) -> None:
     task = shop.app.tasks["tasks.f"]
     shop.settle(claimed(task, key="invoice-7", history=encode_history(2, [EARLIER])))
     assert seen == [
-        CurrentJob(
-            id="invoice-7", task="tasks.f", queue="mail", attempt=3, retries=5, enqueued_at=1.0, fence="w1"
-        )
+        CurrentJob(id="invoice-7", task="tasks.f", queue="mail", attempt=3, retries=5, enqueued_at=1.0, fence="w1")
     ]
 
 
 def test_a_job_without_a_name_has_a_shown_id(shop: Shop) -> None:
-    settled = shop.run(lambda: (current_job() or pytest.fail()).id)
-    assert len(record_of(settled).value) == 26
+    job = claimed(shop.app.task(name="tasks.f")(lambda: getattr(current_job(), "id", None)))
+    assert record_of(shop.settle(job)).value == ids.show(job.member[:16])
 
 
 def test_outside_of_jobs_there_is_no_current_job(shop: Shop) -> None:

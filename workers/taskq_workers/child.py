@@ -10,7 +10,6 @@ from __future__ import annotations
 import faulthandler
 import os
 import signal
-import traceback
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,7 +28,7 @@ from taskq_workers.exchange import Exchange, Fenced, Identity
 from taskq_workers.lanes import AsyncLane, Lane, Shop, SoloLane, ThreadLane
 from taskq_workers.limits import Watch
 from taskq_workers.lines import log_outcome
-from taskq_workers.loader import load_app
+from taskq_workers.loader import import_failure, load_app
 from taskq_workers.outcomes import Outcomes, Settled
 from taskq_workers.runner import Runner
 
@@ -74,10 +73,8 @@ def run_child(assignment: Assignment, board: Board, channel: Channel, log: Any) 
         return _fail(
             channel, str(error), exit_codes.UNREACHABLE if isinstance(error, BrokerError) else exit_codes.BAD_APP
         )
-    except BaseException:
-        return _fail(
-            channel, f"cannot import '{assignment.app}': it raised\n\n{traceback.format_exc()}", exit_codes.BAD_APP
-        )
+    except BaseException as error:
+        return _fail(channel, import_failure(assignment.app, error), exit_codes.BAD_APP)
     return Child(assignment, app, broker, board, channel, log).run()
 
 

@@ -116,10 +116,13 @@ class ThreadLane:
     def _run_limited(self, run: Run, row: int) -> None:
         shop, ticket, me = self._shop, Ticket(), threading.get_ident()
         outcome = None
-        with suppress(TimeLimit):  # set while the job was ending by itself, and raised behind its back
+        try:
             shop.limit(run, row, ticket, lambda: raise_in(me))
             outcome = shop.runner.call(run)
-        if close(ticket, me):
+            mine = close(ticket, me)
+        except TimeLimit:  # set while the job was ending by itself, and raised behind its back; there is no second one
+            mine = close(ticket, me)
+        if mine:
             shop.watch.release(row)
             shop.end(run, row, outcome or shop.runner.late(run))
 

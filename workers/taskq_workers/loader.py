@@ -5,10 +5,12 @@ from __future__ import annotations
 import difflib
 import importlib
 import sys
+import traceback
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import taskq
 from taskq.app import TaskQ, default_app
 from taskq.errors import ConfigError
 
@@ -27,6 +29,16 @@ def load_app(reference: str) -> TaskQ:
             f"'{reference}' is a {type(app).__name__}, not a TaskQ\n  hint: name the app: -A {module_name}:app"
         )
     return app
+
+
+def import_failure(reference: str, error: BaseException) -> str:
+    """What to say where the app's module raised: its traceback, from its own first line on."""
+    ours = ("<frozen importlib", importlib.__file__, str(Path(__file__).parent), str(Path(taskq.__file__).parent))
+    frames = error.__traceback__
+    while frames is not None and frames.tb_frame.f_code.co_filename.startswith(ours):
+        frames = frames.tb_next
+    text = "".join(traceback.format_exception(type(error), error, frames)).rstrip()
+    return f"cannot import '{reference}': it raised\n\n{text}"
 
 
 def _module(name: str) -> ModuleType:

@@ -52,6 +52,7 @@ from taskq_workers.outcomes import Settled
 TEXT_LIMIT, TRACEBACK_LIMIT = 2_000, 16_000
 _NO_TASK = Policy(retries=0, backoff=Backoff())
 _NOTHING = Envelope(task="", args=(), kwargs={}, enqueued_at=0.0, route="")
+_BLANK: dict[str, Any] = {"task": "", "enqueued_at": 0.0, "started_at": 0.0, "seconds": 0.0, "attempt": 1, "worker": ""}
 
 
 @dataclass(slots=True)
@@ -105,12 +106,18 @@ class Runner:
     def _note_copy(self) -> None:
         self._copied = True
 
+    def _leave_copy(self) -> None:
+        """End this process if the task forked, and this is the copy: the original goes on."""
+        if self._copied:
+            os._exit(0)
+
     def open(self, claimed: Claimed) -> Run:
         """The job in `claimed`: decoded, and its task found."""
-        count, earlier = decode_history(claimed.history) if claimed.history else (0, ())
+        count, earlier = decode_history(None)
         envelope, declaration, outcome = _NOTHING, None, None
         try:
             envelope = decode_job(claimed.body, self._size_limit)
+            count, earlier = decode_history(claimed.history)
             task = self._tasks.get(envelope.task)
             declaration = task.declaration if task else None
         except MalformedJob as error:
@@ -131,8 +138,7 @@ class Runner:
             outcome = self._raised(declaration, error)
         finally:
             running.set(None)
-        if self._copied:
-            os._exit(0)  # the task forked, and this is the copy: the original goes on
+        self._leave_copy()
         return outcome
 
     async def acall(self, run: Run) -> Outcome:
@@ -143,9 +149,11 @@ class Runner:
         running.set(run)
         try:
             returned = declaration.func(*envelope.args, **envelope.kwargs)
-            return self._returned(run, await returned if inspect.isawaitable(returned) else returned)
+            outcome: Outcome = self._returned(run, await returned if inspect.isawaitable(returned) else returned)
         except BaseException as error:
-            return self._raised(declaration, error)
+            outcome = self._raised(declaration, error)
+        self._leave_copy()
+        return outcome
 
     def settle(self, run: Run, outcome: Outcome) -> Settled:
         """What is to be written of a job that ended like this."""
@@ -220,7 +228,7 @@ def describe(error: BaseException) -> ErrorInfo:
         type=f"{module_name(kind)}.{kind.__qualname__}",
         text=_text(error)[:TEXT_LIMIT],
         traceback=_trace(error),
-        args=_portable(error.args),
+        args=_portable(error),
     )
 
 
@@ -233,7 +241,7 @@ def summary(error: ErrorInfo) -> str:
 def _text(error: BaseException) -> str:
     try:
         return str(error)
-    except Exception as broken:
+    except BaseException as broken:  # it is the job's code, and must not end the thread
         return f"(its text cannot be had: {type(broken).__name__})"
 
 
@@ -246,24 +254,13 @@ def _trace(error: BaseException) -> str:
     return text if len(text) <= TRACEBACK_LIMIT else f"...\n{text[-TRACEBACK_LIMIT:]}"
 
 
-def _portable(args: tuple[Any, ...]) -> tuple[Any, ...] | None:
-    probe = ErrorInfo(type="", text="", args=args)
+def _portable(error: BaseException) -> tuple[Any, ...] | None:
+    """The args of `error`, if they can travel and are not large."""
     try:
-        size = len(
-            encode_record(
-                Record(
-                    state="dead",
-                    error=probe,
-                    task="",
-                    enqueued_at=0.0,
-                    started_at=0.0,
-                    seconds=0.0,
-                    attempt=1,
-                    worker="",
-                )
-            )
-        )
-    except Exception:
+        args = tuple(error.args)
+        probe = ErrorInfo(type="", text="", args=args)
+        size = len(encode_record(Record(state="dead", error=probe, **_BLANK)))
+    except BaseException:  # `args` may be a property, and anything may be in it
         return None
     return args if size <= TRACEBACK_LIMIT else None
 

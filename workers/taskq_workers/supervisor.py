@@ -228,6 +228,7 @@ class Supervisor:
         started, code = child.losses(), child.bury()
         if child.ready:
             self._reap(child.berth.epoch, started, certain=child.blamed is not None)
+        self._collect_orphans()
         if child.berth.solo and self._lines is not None:
             self._lines.bell.hang_up()
         if child.leaving or self._stopping or child.berth.solo:
