@@ -144,16 +144,21 @@ class TaskQ:
         if lines is not None and lines.pid == os.getpid():
             return lines
         with self._lock:
-            if self._lines is None or self._lines.pid != os.getpid():
+            lines = self._lines
+            if lines is None:
                 url = redis_url(self.url).value
                 self.use(Broker(embedded.resolve(url) if url.startswith("embedded:") else url, self.namespace))
+            elif lines.pid != os.getpid():  # forked: the same Redis, on connections of our own
+                self.use(Broker(lines.broker.url, lines.broker.namespace))
             assert self._lines is not None
             return self._lines
 
     def close(self) -> None:
-        """Close the connections. The app can be used again."""
+        """Close the connections; who still waits for a result gets a BrokerError. The app can be used again."""
         lines, self._lines = self._lines, None
         if lines is not None and lines.pid == os.getpid():
+            lines.mailbox.close()
+            lines.outbox.close()
             lines.broker.close()
 
     # What tasks and handles ask for
@@ -183,8 +188,7 @@ class TaskQ:
         except FutureTimeout:
             raise ResultTimeout(_late(job_id, timeout)) from None
         finally:
-            if not future.done():
-                mailbox.forget(job_id)
+            mailbox.forget(job_id, future)
 
     async def await_(self, job_id: bytes, timeout: float | None) -> bytes:
         """`wait` for coroutines."""
@@ -192,12 +196,11 @@ class TaskQ:
         (future,), call = mailbox.expect([job_id])
         try:
             mailbox.absorb([job_id], await self.acarry(call))
-            return await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(future)), timeout)
+            return future.result() if future.done() else await asyncio.wait_for(asyncio.wrap_future(future), timeout)
         except TimeoutError:
             raise ResultTimeout(_late(job_id, timeout)) from None
         finally:
-            if not future.done():
-                mailbox.forget(job_id)
+            mailbox.forget(job_id, future)
 
     def job(self, job_id: str) -> Job[Any]:
         """A handle on a job enqueued elsewhere, by its id. Nothing is looked up yet."""
@@ -205,10 +208,12 @@ class TaskQ:
         return Job(self, named_id(job_id), "", key)
 
     def job_status(self, job_id: bytes, route: str) -> Status:
+        """Where a job is; `route` may be "" where it is not known."""
         found = self.carry(calls.locate(job_id, route or self._route_of(job_id)))
         return found.place if found.record is None else decode_record(found.record).state
 
     def cancel_job(self, job_id: bytes, route: str, name: str) -> bool:
+        """End a job that has not started. True if it will not run; `name` is what its outcome calls it."""
         route = route or self._route_of(job_id)
         record = cancelled_record(name, self.now())
         (place,) = self.carry(calls.cancel([(job_id, route)], record, RESULT_TTL))

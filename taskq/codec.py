@@ -47,9 +47,11 @@ ATTEMPTS_KEPT = 5
 ATTEMPT_ERROR_CHARS = 500
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Envelope:
-    """A job as it lies in Redis. `enqueued_at`: seconds since the epoch.
+    """A job as it lies in Redis, not to be changed (to freeze it would cost as much as to decode it).
+
+    `enqueued_at`: seconds since the epoch.
 
     `key`: the id that the user gave, if any. `route`: queue, lane and priority it was enqueued to, as the broker
     writes them.
@@ -73,9 +75,9 @@ class ErrorInfo:
     args: tuple[Any, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Record:
-    """The outcome of a job. `state`: "done" (with `value`), "dead" or "cancelled". `seconds`: how long it ran."""
+    """The outcome of a job, not to be changed. `state`: "done" (with `value`), "dead" or "cancelled". `seconds`: how long it ran."""
 
     state: State
     value: Any = None

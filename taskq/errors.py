@@ -50,6 +50,8 @@ __all__ = [
     "WorkerLost",
 ]
 
+CLOSED = "cannot talk to Redis: the app was closed\n  hint: call close() when nobody waits for results any more"
+
 
 class TaskqError(Exception):
     """Base of everything taskq raises to its callers."""

@@ -16,7 +16,7 @@ from typing import Any, TypeVar, cast
 from taskq.broker.broker import Broker
 from taskq.broker.call import Call
 from taskq.broker.link import Link
-from taskq.errors import BrokerError
+from taskq.errors import CLOSED, BrokerError
 
 T = TypeVar("T")
 PIPELINE = 256
@@ -34,43 +34,60 @@ class Outbox:
 
     def __init__(self, broker: Broker):
         self._link = Link(broker)
-        self._letters: SimpleQueue[_Letter] = SimpleQueue()
-        self._starting = threading.Lock()
-        self._started = False
+        self._letters: SimpleQueue[_Letter | None] = SimpleQueue()
+        self._turn = threading.Lock()
+        self._started = self._closed = False
+        self._used = False
 
     async def run(self, call: Call[T]) -> T:
         """Carry out `call` and return its value. Raises what `Broker.run` raises."""
         loop = asyncio.get_running_loop()
         letter = _Letter(call, loop, loop.create_future())
-        self._letters.put(letter)
-        self._start()
-        return cast("T", await letter.future)
-
-    def _start(self) -> None:
-        with self._starting:
+        with self._turn:
+            if self._closed:
+                raise BrokerError(CLOSED)
+            self._letters.put(letter)
             if not self._started:
                 threading.Thread(target=self._deliver, name="taskq-outbox", daemon=True).start()
                 self._started = True
+        return cast("T", await letter.future)
+
+    def close(self) -> None:
+        """Let the thread end when it has delivered what it was given."""
+        with self._turn:
+            self._closed = True
+            self._letters.put(None)
 
     def _deliver(self) -> None:
-        while True:
-            letters = [self._letters.get()]
-            while len(letters) < PIPELINE and not self._letters.empty():
-                letters.append(self._letters.get())
+        while letters := self._gather():
             answers = self._carry([letter.call for letter in letters])
             for loop in {letter.loop for letter in letters}:
                 mine = [pair for pair in zip(letters, answers, strict=True) if pair[0].loop is loop]
                 _tell(loop, mine)
             del letters, answers
+        self._link.close()
+
+    def _gather(self) -> list[_Letter]:
+        """What there is to deliver, at least one letter; none once this is closed."""
+        letters: list[_Letter] = []
+        while not letters or (len(letters) < PIPELINE and not self._letters.empty()):
+            letter = self._letters.get()
+            if letter is None:
+                self._letters.put(None)
+                break
+            letters.append(letter)
+        return letters
 
     def _carry(self, requests: Sequence[Call[Any]]) -> Sequence[Any]:
-        for last in (False, True):
+        answers: Sequence[Any] = ()
+        for _ in range(2 if self._used else 1):  # a connection that was used before may have died since
             try:
-                return self._link.exchange(*requests)
+                answers = self._link.exchange(*requests)
+                self._used = True
+                break
             except BrokerError as error:
-                if last:
-                    return [error] * len(requests)
-        raise AssertionError
+                self._used, answers = False, [error] * len(requests)
+        return answers
 
 
 def _tell(loop: asyncio.AbstractEventLoop, answers: list[tuple[_Letter, Any]]) -> None:

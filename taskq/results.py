@@ -13,14 +13,14 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future
-from itertools import islice
+from itertools import chain, islice
 
 from taskq.broker import calls
 from taskq.broker.broker import Broker
 from taskq.broker.call import Call
 from taskq.broker.link import Link, Reconnect, values
 from taskq.clock import SYSTEM_CLOCK, Clock
-from taskq.errors import BrokerError, JobNotFound
+from taskq.errors import CLOSED, BrokerError, JobNotFound
 from taskq.ids import show
 
 BLOCK = 2.0
@@ -37,14 +37,19 @@ class Mailbox:
         self._broker = broker
         self._clock = clock
         self._client = os.urandom(8)
-        self._waiting: dict[bytes, Future[bytes]] = {}
+        self._waiting: dict[bytes, list[Future[bytes]]] = {}
+        self._closed = False
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
     def expect(self, job_ids: Sequence[bytes]) -> tuple[list[Future[bytes]], Call[Answers]]:
         """A future for each id, and the call that has to be carried out; give its answers to `absorb`."""
+        futures: list[Future[bytes]] = [Future() for _ in job_ids]
         with self._changed:
-            futures = [self._waiting.setdefault(job_id, Future()) for job_id in job_ids]
+            if self._closed:
+                raise BrokerError(CLOSED)
+            for job_id, future in zip(job_ids, futures, strict=True):
+                self._waiting.setdefault(job_id, []).append(future)
         return futures, calls.await_outcome(self._client, job_ids)
 
     def absorb(self, job_ids: Sequence[bytes], answers: Answers) -> None:
@@ -57,10 +62,21 @@ class Mailbox:
                 self._start()
                 self._changed.notify()
 
-    def forget(self, job_id: bytes) -> None:
-        """Nobody waits for `job_id` any more."""
+    def forget(self, job_id: bytes, future: Future[bytes]) -> None:
+        """Nobody waits for this `future` any more; others may wait for the same job."""
         with self._changed:
-            self._waiting.pop(job_id, None)
+            others = [other for other in self._waiting.pop(job_id, ()) if other is not future]
+            if others:
+                self._waiting[job_id] = others
+
+    def close(self) -> None:
+        """Tell all who wait that there will be no answer, and let the thread end."""
+        with self._changed:
+            waiting, self._waiting, self._closed = self._waiting, {}, True
+            self._changed.notify()
+        for future in chain.from_iterable(waiting.values()):
+            if future.set_running_or_notify_cancel():
+                future.set_exception(BrokerError(CLOSED))
 
     def _start(self) -> None:
         if self._thread is None:
@@ -69,20 +85,19 @@ class Mailbox:
 
     def _resolve(self, job_id: bytes, record: bytes) -> None:
         with self._changed:
-            future = self._waiting.pop(job_id, None)
-        if future is None or not future.set_running_or_notify_cancel():
-            return
-        if record:
-            future.set_result(record)
-        else:
-            future.set_exception(JobNotFound(missing(job_id)))
+            futures = self._waiting.pop(job_id, [])
+        for future in futures:
+            if not future.set_running_or_notify_cancel():
+                continue
+            if record:
+                future.set_result(record)
+            else:
+                future.set_exception(JobNotFound(missing(job_id)))
 
     def _listen(self) -> None:
         link, backoff = Link(self._broker), Reconnect()
         asked = self._clock.monotonic()
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: bool(self._waiting))
+        while self._wait_for_waiters():
             try:
                 if self._clock.monotonic() - asked > FORGOTTEN_AFTER:
                     self._fetch(link, list(self._waiting))
@@ -92,6 +107,13 @@ class Mailbox:
             except BrokerError:
                 time.sleep(backoff.failed(random.random()))
                 asked = float("-inf")
+        link.close()
+
+    def _wait_for_waiters(self) -> bool:
+        """False once this is closed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._closed)
+            return not self._closed
 
     def _told(self, link: Link) -> list[bytes]:
         reply = self._broker.key("reply", self._client)

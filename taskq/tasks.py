@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Coroutine, Iterable, Iterator, Mapping, S
 from datetime import datetime
 from functools import cached_property, update_wrapper
 from itertools import islice
-from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast
+from typing import Any, Generic, ParamSpec, Protocol, Self, TypeVar, cast
 
 from taskq import ids
 from taskq.broker import calls, keys
@@ -64,16 +64,14 @@ class Task(Generic[P, R]):
         is that job's.
         """
         raw, body = self._encode(args, kwargs)
-        self._app.carry(self._call([(raw, body)]))
-        return self._job(raw)
+        return self._job(raw, self._app.carry(self._call([(raw, body)])))
 
     delay = enqueue
 
     async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
         """`enqueue` for coroutines: the event loop goes on meanwhile."""
         raw, body = self._encode(args, kwargs)
-        await self._app.acarry(self._call([(raw, body)]))
-        return self._job(raw)
+        return self._job(raw, await self._app.acarry(self._call([(raw, body)])))
 
     def enqueue_many(self, arguments: Iterable[Sequence[Any]]) -> list[Job[R]]:
         """Send one job for each tuple of positional arguments, in a few round trips; all are checked before any is sent.
@@ -97,7 +95,7 @@ class Task(Generic[P, R]):
         queue: str | None = None,
         priority: int | None = None,
         job_id: str | None = None,
-    ) -> Task[P, R]:
+    ) -> Self:
         """A variant of this task: `add.options(delay=10).enqueue(2, 3)`.
 
         `delay` (seconds, timedelta, "10m") or `eta` (an aware datetime): not before then. `queue`: instead of the
@@ -130,17 +128,19 @@ class Task(Generic[P, R]):
 
     def _complaint(self, args: tuple[Any, ...], kwargs: dict[str, Any], error: TypeError) -> str:
         called = ", ".join([_brief(arg) for arg in args] + [f"{name}={_brief(arg)}" for name, arg in kwargs.items()])
+        name = getattr(self.declaration.func, "__name__", self.name)
         return (
-            f"task '{self.name}' got bad arguments\n  {self.declaration.func.__name__}{self._signature}\n"
-            f"  called as {self.declaration.func.__name__}.enqueue({called})        {_reason(error)}\n  nothing was sent"
+            f"task '{self.name}' got bad arguments\n  {name}{_as_written(self._signature)}\n"
+            f"  called as {name}.enqueue({called})        {_reason(error)}\n  nothing was sent"
         )
 
     def _call(self, jobs: Sequence[tuple[bytes, bytes]]) -> Call[int]:
         options = self._options
         return calls.enqueue(self._route, jobs, delay=options.delay, eta=options.eta, named=options.job_id is not None)
 
-    def _job(self, raw: bytes) -> Job[R]:
-        return Job(self._app, raw, self._route, self._options.job_id)
+    def _job(self, raw: bytes, stored: int = 1) -> Job[R]:
+        """The handle. A job that was there already may be on another route, which is looked up when it is needed."""
+        return Job(self._app, raw, self._route if stored else "", self._options.job_id)
 
     def __repr__(self) -> str:
         return f"<Task {self.name} {self._route}>"
@@ -162,6 +162,26 @@ def _batches(encoded: Sequence[tuple[bytes, bytes]]) -> Iterator[list[tuple[byte
             batch += more
             size += len(more[0][1])
         yield batch
+
+
+class _Annotation(str):
+    """Shown without quotes."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def _as_written(signature: inspect.Signature) -> str:
+    """The parameters as they stand in the source."""
+    parameters = [
+        parameter.replace(annotation=_Annotation(parameter.annotation))
+        if isinstance(parameter.annotation, str)
+        else parameter
+        for parameter in signature.parameters.values()
+    ]
+    return str(signature.replace(parameters=parameters, return_annotation=inspect.Signature.empty))
 
 
 def _brief(value: object) -> str:

@@ -33,12 +33,13 @@ def running(folder: Path, latency: float) -> Iterator[str]:
 
     `latency`: seconds until the web server answers.
     """
-    print("starting a private Redis, a web server and a worker", file=sys.stderr, flush=True)
-    with Interrupts() as interrupts, embedded.temporary() as redis, web_server(folder, latency) as address:
-        os.environ["TASKQ_URL"] = redis.url
-        with worker() as process, closing(app), interrupts.heard():
-            wait_until_ready(process)
-            yield address
+    with Interrupts() as interrupts:
+        print("starting a private Redis, a web server and a worker", file=sys.stderr, flush=True)
+        with embedded.temporary() as redis, web_server(folder, latency) as address:
+            os.environ["TASKQ_URL"] = redis.url
+            with worker() as process, closing(app), interrupts.heard():
+                wait_until_ready(process)
+                yield address
 
 
 @contextmanager

@@ -79,7 +79,7 @@ def resolve(url: str) -> str:
 
 
 def socket_of(url: str) -> Path:
-    """Where the server that `url` means listens while it runs. Starts nothing. Raises ConfigError where `resolve` does."""
+    """Where the server that `url` means listens while it runs. Starts nothing. Raises ConfigError for other URLs."""
     return _socket_path(_folder(url).resolve())
 
 

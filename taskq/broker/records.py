@@ -8,7 +8,7 @@ from typing import Literal
 Place = Literal["unknown", "queued", "delayed", "running", "parked", "dead", "done"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Claimed:
     """One job, now held. `history` is None and `losses` 0 unless it failed or was lost before."""
 

@@ -92,6 +92,5 @@ def _act(
     if not targets:
         note("no such dead letters")
         return exit_codes.OK
-    if not confirmed(session, f"{verb.name} {count(len(targets), 'dead letter')}", yes=yes, dry_run=dry_run):
-        return exit_codes.OK if dry_run else exit_codes.FAILED
-    return act(session, verb, targets)
+    may = confirmed(session, f"{verb.name} {count(len(targets), 'dead letter')}", yes=yes, dry_run=dry_run)
+    return act(session, verb, targets) if may else exit_codes.OK

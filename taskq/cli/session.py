@@ -92,11 +92,11 @@ class Session:
         """The app, imported, at the URL and the namespace that flags say instead of its own."""
         reference = self.app(purpose).value
         app = _import(reference)
-        url, namespace = self.given.get("url"), self.given.get("namespace")
-        if url is not None:
-            app.url = url.value
-        if namespace is not None and namespace.source == "--namespace":
-            app.namespace = namespace.value
+        flags = {name: given.value for name, given in self.given.items() if given.source in ("--url", "--namespace")}
+        if flags:
+            app.close()  # it may have connected while it was imported
+            app.url = flags.get("url", app.url)
+            app.namespace = flags.get("namespace", app.namespace)
         return app
 
 

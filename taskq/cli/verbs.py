@@ -78,7 +78,7 @@ def act_on(
     if not targets:
         return exit_codes.NOT_FOUND
     if not confirmed(session, f"{verb.name} {count(len(targets), 'job')}", yes=yes, dry_run=dry_run):
-        return exit_codes.OK if dry_run else exit_codes.FAILED
+        return exit_codes.OK
     code = act(session, verb, targets)
     return code if len(targets) == len(wanted) else exit_codes.NOT_FOUND
 

@@ -72,7 +72,7 @@ def test_the_demo_gets_the_same_results_both_ways_and_leaves_nothing_running(tmp
 
 @needs_a_server
 @needs_proc
-@pytest.mark.parametrize("moment", [STARTING, "files, one after another", "files, with taskq", "primes, with taskq"])
+@pytest.mark.parametrize("moment", [STARTING, "files, one after another", "files, with taskq"])
 def test_after_ctrl_c_nothing_is_left_running(moment: str, tmp_path: Path) -> None:
     with running_demo(tmp_path) as process:
         read_until(process.stderr, moment)

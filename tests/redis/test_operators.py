@@ -199,6 +199,15 @@ def test_a_paused_queue_hands_out_nothing_until_it_is_resumed(bench: Bench) -> N
     assert bench.claim() == "a"
 
 
+def test_parked_jobs_of_a_paused_queue_are_not_handed_out_either(bench: Bench) -> None:
+    bench.hold("a")
+    bench.park("a")
+    bench.run(calls.pause("default", "me"))
+    assert bench.unpark("a") == ""
+    bench.run(calls.resume("default"))
+    assert bench.unpark("a") == "a"
+
+
 def test_what_runs_in_a_paused_queue_goes_on(bench: Bench) -> None:
     bench.hold("a b")
     bench.run(calls.pause("default", "me"))
@@ -220,18 +229,16 @@ def test_nothing_rings_in_a_paused_queue(bench: Bench) -> None:
     bench.claim(io=4)
     bench.claim("w2", io=1)
     bench.enqueue("later", delay=0)
-    bench.park("b")
     bench.bury("c")
     bench.hear()
     bench.run(calls.pause("default", "me"))
     bench.enqueue("f")
     bench.give_back("a")
     bench.reap("w2")
-    bench.run(calls.unpark(members("b")))
     bench.revive("c")
     bench.promote()
     assert bench.claim() == ""
-    assert (bench.line(), bench.tokens()) == ("e a f b c later", 0)
+    assert (bench.line(), bench.tokens()) == ("e a f c later", 0)
 
 
 def test_resume_rings_for_each_lane_that_has_jobs(bench: Bench) -> None:
@@ -288,15 +295,15 @@ def test_jobs_of_lower_priority_left_behind_ring_too(bench: Bench) -> None:
     assert bench.tokens() == 1
 
 
-def test_promoted_unparked_and_revived_jobs_ring(bench: Bench) -> None:
-    bench.hold("a b")
-    bench.park("a")
-    bench.bury("b")
-    bench.enqueue("c", delay=0)
+def test_promoted_and_revived_jobs_ring(bench: Bench) -> None:
+    bench.hold("a")
+    bench.bury("a")
+    bench.enqueue("b", delay=0)
     bench.hear()
-    for action in (lambda: bench.run(calls.unpark(members("a"))), lambda: bench.revive("b"), bench.promote):
-        action()
-        assert bench.hear()
+    bench.revive("a")
+    assert bench.hear()
+    bench.promote()
+    assert bench.hear()
 
 
 def test_a_delayed_job_rings_the_timer_only_when_it_is_the_next_of_its_queue(bench: Bench) -> None:

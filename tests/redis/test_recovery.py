@@ -222,6 +222,12 @@ def test_a_job_lost_twice_goes_to_the_solo_lane(bench: Bench) -> None:
     assert bench.commit("a", route="default:solo") == ""
 
 
+def test_a_job_that_certainly_killed_its_process_runs_alone_from_the_first_loss_on(bench: Bench) -> None:
+    bench.hold("a b")
+    bench.reap(started="a", certain=True)
+    assert (bench.line(), bench.line("default:solo"), bench.stored("losses", "a")) == ("b", "a", b"1")
+
+
 def test_a_job_lost_for_the_third_time_is_buried(bench: Bench) -> None:
     bench.enqueue("a")
     bench.wait_for("a")

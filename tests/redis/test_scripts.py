@@ -20,7 +20,8 @@ NAMES = sorted(path.stem for path in FOLDER.glob("*.lua"))
 PARTS = sorted(path.stem for path in (FOLDER / "lib").glob("*.lua"))
 LOCALS = {row.upper() for row in MODEL}
 LONGEST = 60
-FOR_WORKERS = "claim commit retry bury park unpark give_back promote register heartbeat reap".split()
+FOR_WORKERS = ["commit", "claim", "retry", "bury", "park", "unpark", "give_back", "promote"]
+FOR_SUPERVISORS = ["register", "heartbeat", "reap"]
 
 every_script = pytest.mark.parametrize("name", NAMES)
 every_part = pytest.mark.parametrize("part", PARTS)
@@ -32,10 +33,10 @@ def text(name: str) -> str:
 
 
 def header(name: str, field: str) -> list[str]:
-    """The words of a header line; [] where there is none."""
-    found = re.findall(rf"^-- {field}: (.+)$", text(name), re.MULTILINE)
+    """The words of a header field, which goes on over lines that are indented; [] where there is none."""
+    found = re.findall(rf"^-- {field}: (.+(?:\n--  +.+)*)$", text(name), re.MULTILINE)
     assert len(found) <= 1, f"{name} has several '-- {field}:'"
-    return found[0].split() if found else []
+    return re.sub(r"\n--  +", " ", found[0]).split() if found else []
 
 
 def includes(name: str) -> list[str]:
@@ -126,7 +127,7 @@ def test_a_script_declares_the_rows_of_the_model_that_it_uses_and_no_others(name
     assert used == {row.upper() for row in declared}
 
 
-@pytest.mark.parametrize("source", NAMES + [f"lib/{part}" for part in PARTS])
+@pytest.mark.parametrize("source", [*NAMES, *(f"lib/{part}" for part in PARTS)])
 def test_a_script_makes_no_keys_of_its_own_and_searches_for_none(source: str) -> None:
     assert set(re.findall(r"KEYS\[[^]]*\]", code(source))) <= ({"KEYS[1]"} if source == "lib/allow_oom" else set())
     assert not re.search(r"\bKEYS\b(?!\[1\])", bare(source))
@@ -162,7 +163,7 @@ def test_every_part_is_included_somewhere() -> None:
     assert {part for name in NAMES for part in includes(name)} == set(PARTS)
 
 
-@pytest.mark.parametrize("name", FOR_WORKERS)
+@pytest.mark.parametrize("name", [*FOR_WORKERS, *FOR_SUPERVISORS])
 def test_what_workers_send_begins_with_a_write_that_is_allowed_at_maxmemory(name: str) -> None:
     assert includes(name)[0] == "allow_oom"
 

@@ -473,19 +473,49 @@ def test_parked_jobs_are_buried_when_their_patience_ends(bench: Bench) -> None:
     assert bench.stored("jobs", "a") == body("a")
 
 
-def test_unpark_puts_parked_jobs_back_in_line(bench: Bench) -> None:
+def test_who_knows_the_task_of_parked_jobs_claims_them(bench: Bench) -> None:
     bench.hold("a b c")
     bench.park("a b")
-    assert bench.run(calls.unpark(members("b a"))) == 2
-    assert (bench.line(), bench.aside("parked")) == ("b a", {})
+    bench.register("w2")
+    claim = bench.unpark_all("b a", "w2")
+    assert [(job.member, job.body) for job in claim.jobs] == [(member("b"), body("b")), (member("a"), body("a"))]
+    assert (bench.held("w2"), bench.aside("parked"), bench.line()) == ("b a", {}, "")
 
 
-def test_a_job_that_two_workers_unpark_is_in_line_once(bench: Bench) -> None:
+def test_a_parked_job_is_claimed_with_its_history(bench: Bench) -> None:
+    bench.hold("a")
+    bench.retry("a", delay=0, history=b"once")
+    bench.promote()
+    bench.claim()
+    bench.park("a")
+    assert [job.history for job in bench.unpark_all("a").jobs] == [b"once"]
+
+
+def test_a_parked_job_is_claimed_by_one_worker_only(bench: Bench) -> None:
     bench.hold("a")
     bench.park("a")
-    bench.run(calls.unpark(members("a")))
-    assert bench.run(calls.unpark(members("a"))) == 0
-    assert bench.line() == "a"
+    bench.register("w2")
+    assert bench.unpark("a", "w1") == "a"
+    assert bench.unpark("a", "w2") == ""
+    assert (bench.held("w1"), bench.held("w2")) == ("a", "")
+
+
+def test_a_parked_job_that_was_cancelled_is_not_claimed(bench: Bench) -> None:
+    bench.hold("a")
+    bench.park("a")
+    bench.cancel("a")
+    assert bench.unpark("a") == ""
+
+
+def test_parked_jobs_are_not_for_the_dead(bench: Bench) -> None:
+    bench.register("w2")
+    bench.hold("a")
+    bench.park("a")
+    bench.reap("w1")
+    assert bench.unpark_all("a", "w1").lease == "fenced"
+    bench.clock.advance(15)
+    assert bench.unpark_all("a", "w2").lease == "expired"
+    assert bench.place("a") == "parked"
 
 
 def test_the_park_of_a_fenced_zombie_is_dropped(bench: Bench) -> None:

@@ -186,12 +186,14 @@ class World:
         self.dead[queue_of(member)][member] = self.now
         self._tell(member_id(member))
 
-    def unpark(self, members: Members) -> int:
-        there = [member for member in members if member in self.parked[queue_of(member)]]
-        for member in there:
-            del self.parked[queue_of(member)][member]
-            self.ready[member_route(member)].append(member)
-        return len(there)
+    def unpark(self, epoch: str, sequence: int, members: Members) -> tuple[str, Members]:
+        if not self.is_alive(epoch):
+            return ("expired" if epoch in self.leases else "fenced"), []
+        open_ones = [member for member in members if queue_of(member) not in self.paused]
+        claimed = [member for member in open_ones if self.parked[queue_of(member)].pop(member, None)]
+        for place, member in enumerate(claimed, start=1):
+            self.held[epoch][member] = sequence + place
+        return "ok", claimed
 
     # Supervisors
 
@@ -226,13 +228,13 @@ class World:
         victims = self.fenced or {epoch for _, epoch in expired[:1]}
         return started.keys() - self.leases.keys(), {None if v in started else v for v in victims} or {None}
 
-    def reap(self, epoch: str, record: bytes, started: set[bytes] | None) -> tuple[int, int, int]:
+    def reap(self, epoch: str, record: bytes, started: set[bytes] | None, alone_from: int) -> tuple[int, int, int]:
         self.leases.pop(epoch, None)
         guilty = self.started.get(epoch, set()) if started is None else started
         held = sorted(self.held[epoch], key=lambda member: (self.held[epoch][member], member))
         step, buried = held[-REAP_STEP:], 0
         for member in step[::-1]:
-            buried += self._lose(member, member_id(member) in guilty, record)
+            buried += self._lose(member, member_id(member) in guilty, record, alone_from)
             del self.held[epoch][member]
         self.fenced.add(epoch)
         if len(held) == len(step):
@@ -240,14 +242,14 @@ class World:
             self.started.pop(epoch, None)
         return len(held) - len(step), len(step) - buried, buried
 
-    def _lose(self, member: bytes, guilty: bool, record: bytes) -> bool:
+    def _lose(self, member: bytes, guilty: bool, record: bytes, alone_from: int) -> bool:
         job = member_id(member)
         losses = self.losses.get(job, 0) + 1 if guilty else 0
         if guilty:
             self.losses[job] = losses
         if losses >= LOSS_LIMIT:
             self._entomb(member, record)
-        elif losses > 1:
+        elif losses >= alone_from:
             solo = f"{queue_of(member)}:{SOLO}"
             self.ready[solo].append(job + solo.encode())
         else:

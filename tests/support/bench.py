@@ -6,6 +6,7 @@ epoch that most tests use need not be said.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
@@ -55,7 +56,7 @@ class Bench:
     def __init__(self, broker: Broker, clock: FakeClock):
         self.broker = broker
         self.clock = clock
-        self._claimed: dict[str, int] = {}
+        self._claimed: Counter[str] = Counter()
         self.register("w1")
 
     def run(self, call: Call[T]) -> T:
@@ -76,8 +77,10 @@ class Bench:
 
     def claim_all(self, epoch: str = "w1", queues: tuple[str, ...] = ("default",), **wants: int) -> Claim:
         """A claim as the broker answers it; `wants` by lane, default ten of io."""
-        claim = self.run(calls.claim(epoch, self._claimed.get(epoch, 0), wants or {"io": 10}, queues))
-        self._claimed[epoch] = self._claimed.get(epoch, 0) + len(claim.jobs)
+        return self._took(epoch, self.run(calls.claim(epoch, self._claimed[epoch], wants or {"io": 10}, queues)))
+
+    def _took(self, epoch: str, claim: Claim) -> Claim:
+        self._claimed[epoch] += len(claim.jobs)
         return claim
 
     def claim(self, epoch: str = "w1", queues: tuple[str, ...] = ("default",), **wants: int) -> str:
@@ -103,6 +106,14 @@ class Bench:
     def park(self, jobs: str, epoch: str = "w1", patience: float = 600) -> str:
         return names(self.run(calls.park(epoch, patience, members(jobs))))
 
+    def unpark_all(self, jobs: str, epoch: str = "w1") -> Claim:
+        """What the broker answers to who knows the tasks of parked jobs."""
+        return self._took(epoch, self.run(calls.unpark(epoch, self._claimed[epoch], members(jobs))))
+
+    def unpark(self, jobs: str, epoch: str = "w1") -> str:
+        """The names of what was claimed."""
+        return names(job.member for job in self.unpark_all(jobs, epoch).jobs)
+
     def give_back(self, jobs: str, epoch: str = "w1") -> int:
         return self.run(calls.give_back(epoch, members(jobs)))
 
@@ -113,8 +124,9 @@ class Bench:
         """A heartbeat of the supervisor whose epochs are `started`, with the names of what they have started."""
         return self.run(calls.heartbeat(LEASE, GAP, {epoch: b"".join(ids(jobs)) for epoch, jobs in started.items()}))
 
-    def reap(self, epoch: str = "w1", started: str | None = None) -> Reaped:
-        return self.run(calls.reap(epoch, b"lost", None if started is None else b"".join(ids(started))))
+    def reap(self, epoch: str = "w1", started: str | None = None, *, certain: bool = False) -> Reaped:
+        running = None if started is None else b"".join(ids(started))
+        return self.run(calls.reap(epoch, b"lost", running, certain=certain))
 
     def cancel(self, jobs: str, route: str = ROUTE, ttl: float = 60) -> list[Place]:
         return self.run(calls.cancel([(job_id(name), route) for name in jobs.split()], b"cancelled", ttl))

@@ -10,6 +10,9 @@ import pytest
 
 from taskq_workers.board import Board
 
+pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+"""Python 3.12 and newer warn of a fork in a process with threads."""
+
 A, B, C = (bytes([number]) * 16 for number in (1, 2, 3))
 
 

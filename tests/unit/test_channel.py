@@ -11,6 +11,9 @@ import pytest
 from taskq_workers.channel import Channel
 from taskq_workers.waiting import readable
 
+pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+"""Python 3.12 and newer warn of a fork in a process with threads."""
+
 
 @pytest.fixture
 def ends() -> Iterator[tuple[Channel, Channel]]:

@@ -24,6 +24,9 @@ from taskq_workers.runner import TEXT_LIMIT, TRACEBACK_LIMIT, Runner, describe, 
 from tests.support.clock import FakeClock
 from tests.support.inline import claimed
 
+pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+"""Python 3.12 and newer warn of a fork in a process with threads."""
+
 NOW = 1_700_000_000.0
 EARLIER = Attempt(started_at=5.0, seconds=0.5, worker="w0", error="ValueError: first")
 

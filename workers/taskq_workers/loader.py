@@ -46,17 +46,30 @@ def _module(name: str) -> ModuleType:
     if here not in sys.path:
         sys.path.insert(0, here)
     if name.endswith(".py"):
-        path = Path(name).resolve()
-        if not path.is_file():
-            raise AppNotFound(f"cannot find the file {name!r}\n  looked in: {here}")
-        sys.path.insert(0, str(path.parent))
-        name = path.stem
+        return _file(name, here)
+    if not name or name.startswith("."):
+        raise AppNotFound(_cannot_import(name))
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is None or not (name == error.name or name.startswith(f"{error.name}.")):
             raise
         raise AppNotFound(_cannot_import(error.name)) from None
+
+
+def _file(name: str, here: str) -> ModuleType:
+    path = Path(name).resolve()
+    if not path.is_file():
+        raise AppNotFound(f"cannot find the file {name!r}\n  looked in: {here}")
+    sys.path.insert(0, str(path.parent))
+    module = importlib.import_module(path.stem)
+    other = getattr(module, "__file__", None)
+    if other is None or Path(other).resolve() != path:
+        raise AppNotFound(
+            f"cannot import {name!r}: there is another module '{path.stem}' ({other or 'built in'})\n"
+            "  hint: rename the file"
+        )
+    return module
 
 
 def _cannot_import(name: str) -> str:

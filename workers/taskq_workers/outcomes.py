@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from taskq.lifecycle import Bury, Delay, Finish, Park
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Settled:
     """A job that has left its slot, and what is to be written of it.
 

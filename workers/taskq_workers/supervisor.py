@@ -21,7 +21,6 @@ from typing import Any
 
 from taskq import exit_codes
 from taskq.broker import calls
-from taskq.broker.broker import Broker
 from taskq.broker.records import Beat, Reaped
 from taskq.clock import Clock
 from taskq.config import WorkerSettings
@@ -67,7 +66,7 @@ class Lines:
 
 
 class Supervisor:
-    """`connect` makes the broker from what the first child says of its app; `announce` greets with it and Redis' INFO."""
+    """`connect` makes the lines from what the first child says of its app; `announce` greets with it and with INFO."""
 
     def __init__(
         self,
@@ -77,7 +76,7 @@ class Supervisor:
         clock: Clock,
         log: Any,
         *,
-        connect: Callable[[Message], Broker],
+        connect: Callable[[Message], Lines],
         announce: Callable[[Message, dict[str, str]], None],
     ):
         self._settings, self._crew, self._signals, self._clock, self._log = settings, crew, signals, clock, log
@@ -133,7 +132,8 @@ class Supervisor:
     def _until(self) -> float:
         due = self._times.next()
         if self._lines is not None:
-            due = min(due, self._lines.courier.due() or FOREVER, self._lines.bell.due())
+            due = min(due, self._lines.courier.due() or FOREVER)
+            due = due if self._stopping else min(due, self._lines.bell.due())
         return min(60.0, due - self._clock.monotonic())
 
     def _tend(self) -> None:
@@ -191,11 +191,7 @@ class Supervisor:
         child.ready = True
         self._restart_after = RESTART[0]
         if self._lines is None:
-            broker = self._connect(introduction)
-            self._lines = Lines(
-                Courier(broker, self._clock, lambda error: self._log.error("redis", error=str(error))),
-                Bell(broker, self._settings.queues, self._clock),
-            )
+            self._lines = self._connect(introduction)
             self._times.promote = self._clock.monotonic()
             self._ask("info", calls.info(), partial(self._announce, introduction))
         self._times.beat = self._clock.monotonic()
@@ -294,8 +290,8 @@ class Supervisor:
     def _answer(self) -> None:
         assert self._lines is not None
         rang = self._lines.bell.answer()
-        if rang == "timer":
-            self._times.promote = self._clock.monotonic()
+        if rang == "timer":  # at once: a promotion that is under way may not have seen this job
+            self._lines.courier.post(calls.promote(UNKNOWN), self._promoted)
         elif rang == "solo" and not self._stopping:
             self._crew.start(self._settings.procs, solo=True)
 

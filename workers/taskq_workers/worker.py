@@ -11,12 +11,14 @@ from taskq.broker import embedded
 from taskq.broker.broker import Broker
 from taskq.clock import SYSTEM_CLOCK
 from taskq.config import Sourced, WorkerSettings, mask
+from taskq_workers.bell import Bell
 from taskq_workers.board import Board
 from taskq_workers.channel import Channel, Message
 from taskq_workers.child import Assignment, rows_for, run_child
+from taskq_workers.courier import Courier
 from taskq_workers.crew import Berth, Crew, Life
 from taskq_workers.signals import Signals
-from taskq_workers.supervisor import Supervisor
+from taskq_workers.supervisor import Lines, Supervisor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +43,7 @@ def run_worker(order: Order) -> int:
         Signals(),
         SYSTEM_CLOCK,
         log.logger(),
-        connect=_connect,
+        connect=lambda introduction: connect(order.settings, introduction),
         announce=lambda introduction, info: announce(order, introduction, info),
     )
     return supervisor.run()
@@ -64,9 +66,12 @@ def _life(order: Order, name: str) -> Life:
     return life
 
 
-def _connect(introduction: Message) -> Broker:
+def connect(settings: WorkerSettings, introduction: Message) -> Lines:
+    """The supervisor's lines to the Redis that its children named."""
     url = introduction["url"]
-    return Broker(embedded.resolve(url) if url.startswith("embedded:") else url, introduction["namespace"])
+    broker = Broker(embedded.resolve(url) if url.startswith("embedded:") else url, introduction["namespace"])
+    courier = Courier(broker, SYSTEM_CLOCK, lambda error: log.logger().error("redis", error=str(error)))
+    return Lines(courier, Bell(broker, settings.queues, SYSTEM_CLOCK))
 
 
 def announce(order: Order, introduction: Message, info: dict[str, str]) -> None:

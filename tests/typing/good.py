@@ -1,0 +1,113 @@
+"""Calls that a type checker must accept, and the types that it must find."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from datetime import UTC, datetime, timedelta
+from typing import Any, assert_type
+
+from taskq import AsyncTask, Backoff, CurrentJob, Job, Retry, Task, TaskFailed, TaskQ, current_job, task
+
+app = TaskQ("redis://localhost", namespace="shop")
+
+
+@app.task
+def add(x: int, y: int = 0) -> int:
+    return x + y
+
+
+@app.task(name="mail", queue="mail", retries=5, retry_on=(OSError,), no_retry_on=KeyError, timeout="30s", result_ttl=0)
+def send_mail(to: str, *, text: str | None = None) -> None: ...
+
+
+@app.task(pool="cpu", backoff=Backoff(base=1.0, cap=60.0), timeout=timedelta(minutes=2))
+def primes(limit: int) -> list[int]:
+    return []
+
+
+@app.task
+async def fetch(url: str) -> bytes:
+    return b""
+
+
+@app.task(pool="async", backoff="1s")
+async def crawl(*urls: str, depth: int = 1) -> dict[str, int]:
+    return {}
+
+
+@task
+def bare() -> str:
+    return ""
+
+
+@task(retries=0)
+async def bare_async() -> str:
+    return ""
+
+
+assert_type(bare.enqueue(), Job[str])
+assert_type(bare_async.enqueue(), Job[str])
+
+
+def functions() -> None:
+    assert_type(add(1, 2), int)
+    assert_type(add.enqueue(1), Job[int])
+    assert_type(add.delay(1, y=2), Job[int])
+    assert_type(add.enqueue(1).result(), int)
+    assert_type(add.enqueue(1).result(timeout="10s"), int)
+    assert_type(send_mail.enqueue("me", text="hello"), Job[None])
+    assert_type(primes.enqueue(10).result(timedelta(seconds=1)), list[int])
+    assert_type(add.enqueue_many([(1, 2), (3,)]), list[Job[int]])
+    assert_type([job.result() for job in add.enqueue_many([(1, 2)])], list[int])
+
+
+async def coroutines() -> None:
+    coroutine: Coroutine[Any, Any, bytes] = fetch("http://h")
+    assert_type(await coroutine, bytes)
+    assert_type(await fetch("http://h"), bytes)
+    assert_type(fetch.enqueue("http://h"), Job[bytes])
+    assert_type(await fetch.aenqueue("http://h"), Job[bytes])
+    assert_type(await (await fetch.aenqueue("http://h")).aresult(1.5), bytes)
+    assert_type(await add.aenqueue(1, 2), Job[int])
+    assert_type(await crawl.enqueue("a", "b", depth=3).aresult(), dict[str, int])
+
+
+async def options() -> None:
+    later = add.options(delay=10, priority=9, queue="mail", job_id="invoice-7")
+    assert_type(later(1), int)
+    assert_type(later.enqueue(1, 2), Job[int])
+    assert_type(add.options(eta=datetime.now(UTC)).options(delay="10m").enqueue(1).result(), int)
+    assert_type(await fetch.options(delay=1)("http://h"), bytes)
+    assert_type(fetch.options(delay=1).enqueue("http://h"), Job[bytes])
+
+
+def handles() -> None:
+    job = add.enqueue(1)
+    assert_type(job.id, str)
+    assert_type(job.cancel(), bool)
+    if job.status() == "done":
+        return
+    anything: Job[Any] = app.job(job.id)
+    number: int = anything.result()
+    jobs: set[Job[int]] = {job}
+    print(number, jobs)
+
+
+def inside() -> None:
+    job = current_job()
+    assert_type(job, CurrentJob | None)
+    if job is not None and job.attempt < job.retries:
+        raise Retry("busy", delay=timedelta(seconds=3))
+
+
+def takes_tasks(plain: Task[[int, int], int], coroutine: AsyncTask[[str], bytes]) -> None:
+    assert_type(plain.enqueue(1, 2), Job[int])
+    assert_type(coroutine.enqueue("http://h"), Job[bytes])
+
+
+def errors() -> str:
+    app.register_exceptions(ValueError, KeyError)
+    try:
+        return bare.enqueue().result()
+    except TaskFailed as failed:
+        return f"{failed.type}: {failed.text} {failed.traceback}"

@@ -1,0 +1,914 @@
+"""The policy of the supervisor, round by round: real boards and channels, but no process, no Redis, and no time."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from itertools import count
+from typing import Any
+
+import pytest
+
+from taskq import exit_codes
+from taskq.broker.call import Call
+from taskq.broker.records import Beat, Reaped
+from taskq.config import WorkerSettings
+from taskq_workers.board import Board
+from taskq_workers.channel import Channel, Message
+from taskq_workers.crew import Berth, Child
+from taskq_workers.obituaries import LOST
+from taskq_workers.supervisor import GIL_GRACE, LAST_WORDS, Lines, Supervisor
+from taskq_workers.waiting import readable
+from tests.support.clock import FakeClock
+
+A, B, C = (bytes([number]) * 16 for number in (1, 2, 3))
+INTRODUCTION = {"url": "redis://h", "namespace": "taskq", "tasks": []}
+PENDING = True
+QUIET = Beat(lost=(), victim=None, next_due=None)
+
+
+class Process:
+    """Ends when the test says so, or when it is killed. Its file is readable from then on."""
+
+    def __init__(self) -> None:
+        self.pid = 2**30
+        self.code: int | None = None
+        self.stopped = False
+        self._reader, self._writer = os.pipe()
+
+    def fileno(self) -> int:
+        return self._reader
+
+    def end(self, code: int = 0) -> None:
+        if self.code is None:
+            self.code = code
+            os.close(self._writer)
+
+    def kill(self) -> None:
+        self.end(-signal.SIGKILL)
+
+    def is_stopped(self) -> bool:
+        return self.stopped
+
+    def wait(self) -> int:
+        assert self.code is not None, "the supervisor would wait"
+        os.close(self._reader)
+        return self.code
+
+
+class Actor(Child):
+    """A child whose part the test plays: `theirs` is its end of the channel."""
+
+    theirs: Channel
+    dumps: int
+
+    def says(self, **message: Any) -> None:
+        assert self.theirs.send(message)
+
+    def hears(self) -> list[Message] | None:
+        return self.theirs.receive()
+
+    def dump(self) -> None:
+        self.dumps += 1
+
+    def close(self) -> None:
+        self.process.kill()
+        self.theirs.close()
+        self.channel.close()
+        self.board.close()
+
+
+class Troupe:
+    """The crew: keeps all that were ever born."""
+
+    def __init__(self) -> None:
+        self.children: list[Child] = []
+        self.born: list[Actor] = []
+        self._births = count()
+
+    def start(self, number: int, solo: bool = False) -> Child:
+        ours, theirs = Channel.pair()
+        process: Any = Process()
+        actor = Actor(Berth(number, solo, f"w{next(self._births)}"), process, ours, Board(4))
+        actor.theirs, actor.dumps = theirs, 0
+        self.children.append(actor)
+        self.born.append(actor)
+        return actor
+
+
+class Signals:
+    def __init__(self) -> None:
+        self._reader, self._writer = os.pipe()
+
+    def fileno(self) -> int:
+        return self._reader
+
+    def arrive(self, *numbers: signal.Signals) -> None:
+        os.write(self._writer, bytes(numbers))
+
+    def take(self) -> list[signal.Signals]:
+        return [signal.Signals(number) for number in os.read(self._reader, 100)]
+
+    def close(self) -> None:
+        os.close(self._reader)
+        os.close(self._writer)
+
+
+class Courier:
+    """Calls that wait for the test to answer them, in order."""
+
+    waiting = False
+
+    def __init__(self) -> None:
+        self.posted: list[tuple[Call[Any], Callable[[Any], object]]] = []
+
+    def post(self, call: Call[Any], then: Callable[[Any], object] = lambda _: None) -> None:
+        self.posted.append((call, then))
+
+    @property
+    def busy(self) -> bool:
+        return bool(self.posted)
+
+    def go(self) -> None: ...
+    def read(self) -> None: ...
+    def due(self) -> float | None:
+        return None
+
+    def names(self) -> list[str]:
+        return [call.name for call, _ in self.posted]
+
+    def answer(self, name: str, value: Any) -> Call[Any]:
+        """Answer the first call of that name."""
+        at = self.names().index(name)
+        call, then = self.posted.pop(at)
+        then(value)
+        return call
+
+
+class Bell:
+    """Rings when the test says so. Like the real one it has to be listened to again after each answer."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self._clock, self._again_at = clock, 0.0
+        self.listening: bool | None = None
+        self._rung = ""
+        self._reader, self._writer = os.pipe()
+
+    @property
+    def waiting(self) -> bool:
+        return self.listening is not None
+
+    def fileno(self) -> int:
+        return self._reader
+
+    def due(self) -> float:
+        return self._again_at
+
+    def listen(self, solo: bool) -> None:
+        if self._clock.monotonic() >= self._again_at:
+            self.listening, self._again_at = solo, self._clock.monotonic() + 5.0
+
+    def ring(self, which: str) -> None:
+        self._rung = which
+        os.write(self._writer, b"1")
+
+    def answer(self) -> str:
+        os.read(self._reader, 1)
+        self.hang_up()
+        return self._rung
+
+    def hang_up(self) -> None:
+        self.listening, self._again_at = None, 0.0
+
+    def close(self) -> None:
+        os.close(self._reader)
+        os.close(self._writer)
+
+
+class Log:
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, dict[str, Any]]] = []
+
+    def __getattr__(self, level: str) -> Callable[..., None]:
+        return lambda event, **fields: self.lines.append((event, fields))
+
+    def told(self, event: str) -> list[dict[str, Any]]:
+        return [fields for name, fields in self.lines if name == event]
+
+
+class Play:
+    """A supervisor on its stage."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.clock, self.crew, self.signals, self.log = FakeClock(), Troupe(), Signals(), Log()
+        self.courier, self.bell = Courier(), Bell(self.clock)
+        self.connected: list[Message] = []
+        self.announced: list[dict[str, str]] = []
+        crew: Any = self.crew
+        self.supervisor = Supervisor(
+            WorkerSettings(**settings),
+            crew,
+            self.signals,
+            self.clock,
+            self.log,
+            connect=self._connect,
+            announce=lambda introduction, info: self.announced.append(info),
+        )
+        for number in range(WorkerSettings(**settings).procs):
+            self.crew.start(number)
+
+    def _connect(self, introduction: Message) -> Lines:
+        self.connected.append(introduction)
+        courier: Any = self.courier
+        bell: Any = self.bell
+        return Lines(courier, bell)
+
+    def step(self, most: float = 60.0) -> None:
+        """One round. Where there is nothing to read, time goes on until something is due, or by `most` seconds."""
+        if not readable([file for file, _ in self.supervisor._watched()], 0):
+            wait = self.supervisor._until()
+            assert wait > 0, "it does not wait, though it has nothing to do"
+            self.clock.advance(min(wait, most))
+        if self.supervisor._until() <= 0 or readable([file for file, _ in self.supervisor._watched()], 0):
+            self.supervisor.step()
+
+    def settle(self) -> None:
+        """Rounds until there is nothing to read."""
+        while readable([file for file, _ in self.supervisor._watched()], 0):
+            self.supervisor.step()
+
+    def pass_time(self, seconds: float) -> None:
+        """Rounds for as long; heartbeats are answered."""
+        until = self.clock.monotonic() + seconds
+        while (left := until - self.clock.monotonic()) > 1e-9:
+            self.step(left)
+            self.beat()
+
+    def beat(self, answer: Beat = QUIET) -> list[Call[Any]]:
+        """Answer the heartbeats that are under way."""
+        return [self.courier.answer("heartbeat", answer) for _ in range(self.courier.names().count("heartbeat"))]
+
+    def open(self) -> list[Actor]:
+        """All children are up, and what is asked then has been answered."""
+        for actor in self.crew.born:
+            actor.says(ready=INTRODUCTION)
+        self.settle()
+        self.courier.answer("INFO", {})
+        self.courier.answer("promote", None)
+        self.beat()
+        assert not self.courier.busy
+        return list(self.crew.born)
+
+    @property
+    def reaped(self) -> list[tuple[str, bytes]]:
+        """The epochs whose jobs it asks back, and the ids of those that count a loss."""
+        return [(call.args[0], call.args[4]) for call, _ in self.courier.posted if call.name == "reap"]  # type: ignore[misc]
+
+    @property
+    def over(self) -> bool:
+        return self.supervisor._over()
+
+    @property
+    def code(self) -> int | None:
+        return self.supervisor._code
+
+    def close(self) -> None:
+        for actor in self.crew.born:
+            actor.close()
+        self.signals.close()
+        self.bell.close()
+
+
+@pytest.fixture
+def stage() -> Iterator[Callable[..., Play]]:
+    plays: list[Play] = []
+
+    def play(**settings: Any) -> Play:
+        plays.append(Play(**({"procs": 2} | settings)))
+        return plays[-1]
+
+    yield play
+    for each in plays:
+        each.close()
+
+
+@pytest.fixture
+def play(stage: Callable[..., Play]) -> Play:
+    return stage()
+
+
+# Coming up
+
+
+def test_it_talks_to_redis_once_a_child_has_said_where_that_is(play: Play) -> None:
+    play.step()
+    assert play.connected == []
+    play.crew.born[1].says(ready=INTRODUCTION)
+    play.settle()
+    assert play.connected == [INTRODUCTION]
+    assert sorted(play.courier.names()) == ["INFO", "heartbeat", "promote"]
+    play.crew.born[0].says(ready=INTRODUCTION)
+    play.settle()
+    assert len(play.connected) == 1
+    play.courier.answer("INFO", {"redis_version": "7"})
+    assert play.announced == [{"redis_version": "7"}]
+
+
+def test_it_says_once_that_all_are_up(play: Play) -> None:
+    one, other = play.crew.born
+    one.says(ready=INTRODUCTION)
+    play.settle()
+    assert play.log.told("ready") == []
+    play.clock.advance(0.5)
+    other.says(ready=INTRODUCTION)
+    play.settle()
+    (line,) = play.log.told("ready")
+    assert (line["processes"], line["seconds"]) == (2, 0.5)
+    one.process.kill()
+    play.settle()
+    play.crew.born[-1].says(ready=INTRODUCTION)
+    play.settle()
+    assert len(play.log.told("ready")) == 1
+
+
+def test_an_app_that_cannot_be_imported_stops_everything_with_its_code(play: Play) -> None:
+    for actor in play.crew.born:
+        actor.says(error="cannot import 'taskz'", code=exit_codes.BAD_APP)
+        actor.process.end(exit_codes.BAD_APP)
+    play.settle()
+    assert (play.over, play.code) == (True, exit_codes.BAD_APP)
+    assert [line["error"] for line in play.log.told("cannot start")] == ["cannot import 'taskz'"]
+    assert len(play.crew.born) == 2
+
+
+def test_a_child_that_still_starts_is_not_waited_for_when_another_cannot(play: Play) -> None:
+    first, second = play.crew.born
+    first.says(error="cannot import 'taskz'", code=exit_codes.BAD_APP)
+    first.process.end(exit_codes.BAD_APP)
+    play.settle()
+    assert second.process.code == -signal.SIGKILL
+    assert (play.over, play.code) == (True, exit_codes.BAD_APP)
+
+
+def test_an_app_that_breaks_while_the_worker_runs_stops_it_too_and_what_runs_may_end(play: Play) -> None:
+    first, second = play.open()
+    first.process.kill()
+    play.settle()
+    play.crew.born[-1].says(error="SyntaxError", code=exit_codes.BAD_APP)
+    play.crew.born[-1].process.end(exit_codes.BAD_APP)
+    play.settle()
+    assert second.hears() == [{"stop": True}]
+    second.process.end()
+    play.settle()
+    play.courier.answer("reap", Reaped(0, 0, 0))
+    play.courier.answer("reap", Reaped(0, 0, 0))
+    assert (play.over, play.code) == (True, exit_codes.BAD_APP)
+
+
+def test_a_redis_that_is_not_there_at_first_stops_everything_with_its_code(play: Play) -> None:
+    for actor in play.crew.born:
+        actor.says(error="cannot reach Redis", code=exit_codes.UNREACHABLE)
+        actor.process.end(exit_codes.UNREACHABLE)
+    play.settle()
+    assert (play.over, play.code) == (True, exit_codes.UNREACHABLE)
+
+
+def test_a_child_that_dies_at_first_before_it_is_up_stops_everything(play: Play) -> None:
+    play.crew.born[0].process.end(-signal.SIGSEGV)
+    play.settle()
+    assert (play.over, play.code) == (True, exit_codes.FAILED)
+    assert play.log.told("process died") == [{"worker": "w0", "exit": "SIGSEGV", "running": 0}]
+    assert len(play.crew.born) == 2
+
+
+# Children that die
+
+
+def test_a_dead_child_is_replaced_at_once_and_its_jobs_asked_back(play: Play) -> None:
+    first, second = play.open()
+    first.board.begin(0, A)
+    first.board.begin(2, B, 99.0)
+    second.board.begin(0, C)
+    first.process.end(-signal.SIGSEGV)
+    play.settle()
+    assert play.clock.monotonic() == 0.0
+    assert play.reaped == [("w0", A + B)]
+    assert play.courier.answer("reap", Reaped(0, 2, 0)).args[2] == LOST
+    successor = play.crew.born[-1]
+    assert (successor.berth.number, successor.berth.epoch, successor.berth.solo) == (0, "w2", False)
+    assert play.crew.children == [second, successor]
+    assert play.log.told("process died") == [{"worker": "w0", "exit": "SIGSEGV", "running": 2}]
+    assert play.log.told("jobs given back") == [{"worker": "w0", "jobs": 2, "dead": 0}]
+
+
+def test_a_child_that_held_nothing_is_reaped_all_the_same(play: Play) -> None:
+    play.open()[1].process.end(1)
+    play.settle()
+    assert play.reaped == [("w1", b"")]
+    play.courier.answer("reap", Reaped(0, 0, 0))
+    assert play.log.told("jobs given back") == []
+    assert play.log.told("process died")[0]["exit"] == "exit code 1"
+
+
+def test_much_is_asked_back_in_several_calls(play: Play) -> None:
+    first, _ = play.open()
+    first.board.begin(0, A)
+    first.process.kill()
+    play.settle()
+    for left in (150, 50):
+        play.courier.answer("reap", Reaped(left, 100, 0))
+        assert play.reaped == [("w0", A)]
+    play.courier.answer("reap", Reaped(0, 50, 0))
+    assert play.reaped == []
+
+
+def test_a_child_is_reaped_even_though_it_died_before_its_word_was_read(play: Play) -> None:
+    first, second = play.crew.born
+    for actor in (first, second):
+        actor.says(ready=INTRODUCTION)
+    first.process.kill()
+    play.settle()
+    assert play.reaped == [("w0", b"")]
+    assert len(play.crew.children) == 2
+
+
+def test_children_that_die_as_they_start_are_started_ever_more_slowly(play: Play) -> None:
+    play.open()[0].process.kill()
+    play.settle()
+    waits = []
+    for _ in range(7):
+        play.crew.born[-1].process.end(1)
+        play.settle()
+        born, died = len(play.crew.born), play.clock.monotonic()
+        while len(play.crew.born) == born:
+            play.step()
+            play.beat()
+        waits.append(play.clock.monotonic() - died)
+    assert waits == pytest.approx([0.5, 1, 2, 4, 8, 10, 10])
+    assert play.code is None
+    assert [child.berth.number for child in play.crew.children] == [1, 0]
+
+
+def test_a_child_that_comes_up_ends_the_waiting(play: Play) -> None:
+    play.open()[0].process.kill()
+    play.settle()
+    for _ in range(3):
+        play.crew.born[-1].process.end(1)
+        play.settle()
+        play.pass_time(5.0)
+    play.crew.born[-1].says(ready=INTRODUCTION)
+    play.settle()
+    play.crew.born[-1].process.kill()
+    play.settle()
+    play.crew.born[-1].process.end(1)
+    play.settle()
+    born = len(play.crew.born)
+    play.pass_time(0.49)
+    assert len(play.crew.born) == born
+    play.pass_time(0.02)
+    assert len(play.crew.born) == born + 1
+
+
+def test_a_redis_that_goes_away_later_only_slows_the_restart(play: Play) -> None:
+    play.open()[0].process.kill()
+    play.settle()
+    play.crew.born[-1].says(error="cannot reach Redis", code=exit_codes.UNREACHABLE)
+    play.crew.born[-1].process.end(exit_codes.UNREACHABLE)
+    play.settle()
+    play.pass_time(0.6)
+    assert play.code is None
+    assert len(play.crew.children) == 2
+
+
+def test_a_child_that_closed_its_channel_but_lives_is_not_looked_at_all_the_time(play: Play) -> None:
+    first, _ = play.open()
+    first.theirs.close()
+    play.settle()
+    play.pass_time(10.0)
+    assert first in play.crew.children
+
+
+# Heartbeats
+
+
+def test_one_heartbeat_for_all_children_that_are_up_says_what_they_run(play: Play) -> None:
+    first, second = play.open()
+    first.board.begin(1, A)
+    second.board.begin(0, B)
+    second.board.begin(3, C)
+    play.crew.start(2)
+    play.step()
+    assert play.clock.monotonic() == 3.0
+    (call,) = play.beat()
+    assert call.args == (15_000, 9_000, "w0", A, "w1", B + C)
+
+
+def test_there_are_five_heartbeats_in_a_lease(stage: Callable[..., Play]) -> None:
+    play = stage(lease=5.0)
+    play.open()
+    beats = 0
+    while play.clock.monotonic() < 4.99:
+        play.step()
+        beats += len(play.beat())
+    assert beats == 5
+
+
+def test_heartbeats_do_not_pile_up_while_redis_is_away(play: Play) -> None:
+    play.open()
+    for _ in range(20):
+        play.step()
+    assert play.courier.names() == ["heartbeat"]
+    play.beat()
+    play.step()
+    assert play.courier.names() == ["heartbeat"]
+
+
+def test_a_child_that_was_declared_dead_is_killed_and_replaced(play: Play) -> None:
+    first, second = play.open()
+    first.board.begin(0, A)
+    play.step()
+    play.beat(Beat(lost=("w0",), victim=None, next_due=None))
+    assert (first.process.code, second.process.code) == (-signal.SIGKILL, None)
+    play.settle()
+    assert play.reaped == [("w0", b"")], "who declared it dead has counted the losses"
+    assert [child.berth.epoch for child in play.crew.children] == ["w1", "w2"]
+
+
+def test_the_jobs_of_a_host_whose_lease_ran_out_are_asked_back(play: Play) -> None:
+    play.open()
+    play.step()
+    play.beat(Beat(lost=(), victim="other-7", next_due=None))
+    assert play.reaped == [("other-7", b"*")]
+    play.courier.answer("reap", Reaped(3, 100, 0))
+    assert play.reaped == [("other-7", b"*")]
+    play.courier.answer("reap", Reaped(0, 3, 0))
+    assert not play.courier.busy
+
+
+def test_a_job_that_holds_the_gil_is_ended_by_a_kill_and_only_it_is_blamed(play: Play) -> None:
+    first, second = play.open()
+    deadline = 7.0
+    first.board.begin(0, A, deadline)
+    first.board.begin(1, B, 1000.0)
+    first.board.begin(2, C)
+    play.pass_time(deadline + GIL_GRACE - 0.1)
+    assert first.process.code is None
+    play.pass_time(3.2)
+    play.settle()
+    assert (first.process.code, second.process.code) == (-signal.SIGKILL, None)
+    assert play.reaped == [("w0", A)]
+    assert play.courier.answer("reap", Reaped(0, 0, 0)).args[3] == 1, "it is certain which job did it"
+    assert len(play.crew.children) == 2
+    assert play.log.told("killed")[0]["why"] == "a job holds the GIL beyond its hard time limit"
+
+
+def test_a_child_that_is_stopped_for_longer_than_a_lease_is_killed_and_nobody_is_blamed(play: Play) -> None:
+    first, _ = play.open()
+    first.board.begin(0, A)
+    first.process.stopped = True  # type: ignore[attr-defined]
+    play.pass_time(3.0 + 15.0)
+    assert first.process.code is None
+    play.pass_time(3.1)
+    play.settle()
+    assert first.process.code == -signal.SIGKILL
+    assert play.reaped == [("w0", b"")]
+    assert len(play.crew.children) == 2
+
+
+def test_a_child_that_goes_on_in_time_is_left_alone(play: Play) -> None:
+    first, _ = play.open()
+    for _ in range(4):
+        first.process.stopped = True  # type: ignore[attr-defined]
+        play.pass_time(12.0)
+        first.process.stopped = False  # type: ignore[attr-defined]
+        play.pass_time(6.0)
+    assert first.process.code is None
+
+
+def test_a_child_whose_event_loop_hangs_is_killed_replaced_and_nobody_is_blamed(play: Play) -> None:
+    first, _ = play.open()
+    first.board.begin(0, A)
+    first.says(hung="tasks.f")
+    play.settle()
+    assert first.process.code == -signal.SIGKILL
+    assert play.reaped == [("w0", b"")]
+    assert len(play.crew.children) == 2
+
+
+# Delayed jobs
+
+
+def test_delayed_jobs_are_put_in_line_when_they_are_due(play: Play) -> None:
+    play.open()
+    play.bell.ring("timer")
+    play.settle()
+    play.courier.answer("promote", 1.25)
+    start = play.clock.monotonic()
+    while "promote" not in play.courier.names():
+        play.step()
+        play.beat()
+    assert play.clock.monotonic() - start == pytest.approx(1.25)
+
+
+def test_a_heartbeat_tells_when_a_delayed_job_is_due_as_well(play: Play) -> None:
+    play.open()
+    play.step()
+    play.beat(Beat(lost=(), victim=None, next_due=0.5))
+    play.step()
+    assert play.clock.monotonic() == pytest.approx(3.5)
+    assert play.courier.names() == ["promote"]
+
+
+def test_a_bell_that_rings_while_jobs_are_being_put_in_line_is_not_missed(play: Play) -> None:
+    play.open()
+    play.bell.ring("timer")
+    play.settle()
+    play.bell.ring("timer")
+    play.settle()
+    play.courier.answer("promote", None)
+    assert play.courier.names() == ["promote"]
+
+
+def test_it_listens_again_after_every_bell(play: Play) -> None:
+    play.open()
+    for _ in range(3):
+        assert play.bell.listening is True
+        play.bell.ring("")
+        play.settle()
+
+
+# Jobs that must run alone
+
+
+def test_a_job_that_must_run_alone_gets_a_child_of_its_own(play: Play) -> None:
+    play.open()
+    play.bell.ring("solo")
+    play.settle()
+    solo = play.crew.born[-1]
+    assert (solo.berth.solo, solo.berth.number) == (True, 2)
+    solo.says(ready=INTRODUCTION)
+    play.settle()
+    (call,) = play.beat()
+    assert call.args[2::2] == ("w0", "w1", "w2")
+
+
+def test_there_are_no_more_solo_children_than_others(play: Play) -> None:
+    play.open()
+    for expected in (True, False):
+        play.bell.ring("solo")
+        play.settle()
+        assert play.bell.listening is expected
+
+
+def test_a_solo_child_that_ends_is_not_replaced_but_its_bell_is_listened_to_again(play: Play) -> None:
+    play.open()
+    for _ in range(2):
+        play.bell.ring("solo")
+        play.settle()
+    solo = play.crew.born[-1]
+    solo.says(ready=INTRODUCTION)
+    solo.process.kill()
+    play.settle()
+    assert play.reaped == [("w3", b"")]
+    assert len(play.crew.children) == 3
+    assert play.bell.listening is True
+    assert play.log.told("process died") == []
+
+
+# Retiring
+
+
+def test_a_child_that_retires_has_a_successor_at_once_and_is_reaped_when_it_ends(play: Play) -> None:
+    first, second = play.open()
+    first.says(retiring="tasks.f did not stop at its time limit")
+    play.settle()
+    successor = play.crew.born[-1]
+    assert play.crew.children == [first, second, successor]
+    assert successor.berth.number == 0
+    first.process.end()
+    play.settle()
+    assert play.crew.children == [second, successor]
+    assert play.reaped == [("w0", b"")]
+    assert play.log.told("process died") == []
+
+
+def test_a_solo_child_that_retires_has_no_successor(play: Play) -> None:
+    play.open()
+    play.bell.ring("solo")
+    play.settle()
+    play.crew.born[-1].says(retiring="tasks.f did not stop")
+    play.settle()
+    assert len(play.crew.born) == 3
+
+
+# The end
+
+
+def test_the_first_signal_lets_what_runs_end(play: Play) -> None:
+    first, second = play.open()
+    first.board.begin(0, A)
+    play.signals.arrive(signal.SIGTERM)
+    play.settle()
+    assert (first.hears(), second.hears()) == ([{"stop": True}], [{"stop": True}])
+    assert play.log.told("stopping")[0]["running"] == 1
+    second.process.end()
+    play.settle()
+    assert not play.over
+    first.board.end(0)
+    first.process.end()
+    play.settle()
+    assert len(play.crew.born) == 2
+    play.courier.answer("reap", Reaped(0, 0, 0))
+    play.courier.answer("reap", Reaped(0, 0, 0))
+    assert (play.over, play.code) == (True, exit_codes.OK)
+
+
+def test_a_child_that_is_not_up_yet_has_nothing_to_finish(play: Play) -> None:
+    play.crew.born[0].says(ready=INTRODUCTION)
+    play.settle()
+    play.signals.arrive(signal.SIGINT)
+    play.settle()
+    assert play.crew.born[1].process.code == -signal.SIGKILL
+    assert play.crew.born[0].hears() == [{"stop": True}]
+
+
+def test_leases_are_held_until_the_last_child_has_ended(play: Play) -> None:
+    first, _ = play.open()
+    play.signals.arrive(signal.SIGTERM)
+    play.settle()
+    first.process.end()
+    play.settle()
+    play.courier.answer("reap", Reaped(0, 0, 0))
+    for beats in (3.0, 6.0, 9.0):
+        while not (call := play.beat()):
+            play.step()
+        assert call[0].args[2::2] == ("w1",)
+        assert play.clock.monotonic() == pytest.approx(beats)
+
+
+def test_waiting_for_the_end_is_waiting(play: Play) -> None:
+    play.open()
+    play.signals.arrive(signal.SIGTERM)
+    play.bell.ring("timer")
+    play.settle()
+    rounds = 0
+    while play.clock.monotonic() < 20.0:
+        play.step()
+        play.beat()
+        rounds += 1
+    assert rounds < 30
+
+
+def test_when_the_grace_is_over_what_runs_is_given_back(stage: Callable[..., Play]) -> None:
+    play = stage(grace=10.0)
+    first, second = play.open()
+    first.board.begin(0, A)
+    second.board.begin(1, B)
+    play.signals.arrive(signal.SIGTERM)
+    play.settle()
+    play.pass_time(9.9)
+    assert first.process.code is None
+    play.pass_time(0.2)
+    play.settle()
+    assert first.process.code == second.process.code == -signal.SIGKILL
+    assert play.reaped == [("w0", b""), ("w1", b"")], "they are not to blame"
+    assert play.code == exit_codes.GAVE_BACK
+    assert play.crew.children == []
+
+
+def test_the_second_signal_gives_back_at_once(play: Play) -> None:
+    _, second = play.open()
+    second.board.begin(1, B)
+    play.signals.arrive(signal.SIGINT)
+    play.settle()
+    play.signals.arrive(signal.SIGINT)
+    play.settle()
+    assert play.clock.monotonic() == 0.0
+    assert play.reaped == [("w0", b""), ("w1", b"")]
+    assert (play.crew.children, play.code) == ([], exit_codes.GAVE_BACK)
+
+
+def test_two_signals_at_once_are_two(play: Play) -> None:
+    play.open()
+    play.signals.arrive(signal.SIGTERM, signal.SIGTERM)
+    play.settle()
+    assert play.crew.children == []
+
+
+def test_giving_up_when_nothing_runs_is_no_failure(play: Play) -> None:
+    play.open()
+    play.signals.arrive(signal.SIGTERM, signal.SIGTERM)
+    play.settle()
+    assert play.code == exit_codes.OK
+
+
+def test_a_child_that_dies_while_all_stop_is_not_replaced(play: Play) -> None:
+    first, _ = play.open()
+    first.board.begin(0, A)
+    play.signals.arrive(signal.SIGTERM)
+    play.settle()
+    first.process.end(-signal.SIGSEGV)
+    play.settle()
+    assert play.reaped == [("w0", A)]
+    assert len(play.crew.born) == 2
+
+
+def test_a_child_that_retires_while_all_stop_has_no_successor(play: Play) -> None:
+    first, _ = play.open()
+    play.signals.arrive(signal.SIGTERM)
+    play.settle()
+    first.says(retiring="tasks.f did not stop at its time limit")
+    play.settle()
+    assert len(play.crew.born) == 2
+
+
+def test_a_restart_that_was_due_later_does_not_happen_any_more(play: Play) -> None:
+    play.open()[0].process.kill()
+    play.settle()
+    play.crew.born[-1].process.end(1)
+    play.settle()
+    play.signals.arrive(signal.SIGTERM)
+    play.settle()
+    play.pass_time(20.0)
+    assert len(play.crew.born) == 3
+
+
+def test_the_last_calls_get_a_few_seconds(play: Play) -> None:
+    play.open()
+    play.signals.arrive(signal.SIGTERM, signal.SIGTERM)
+    play.settle()
+    assert (play.crew.children, play.over) == ([], False)
+    while not play.over:
+        play.step()
+    assert play.courier.busy
+    assert play.clock.monotonic() == pytest.approx(LAST_WORDS)
+
+
+def test_a_stopping_worker_starts_no_solo_child(play: Play) -> None:
+    play.open()
+    play.signals.arrive(signal.SIGTERM)
+    play.bell.ring("solo")
+    play.settle()
+    assert len(play.crew.born) == 2
+
+
+def test_quit_shows_the_stacks_and_changes_nothing(play: Play) -> None:
+    actors = play.open()
+    play.signals.arrive(signal.SIGQUIT, signal.SIGCHLD)
+    play.settle()
+    assert [actor.dumps for actor in actors] == [1, 1]
+    assert (play.code, play.crew.children) == (None, actors)
+
+
+# A burst
+
+
+def test_a_burst_ends_when_nothing_is_ready_or_held(stage: Callable[..., Play]) -> None:
+    play = stage(burst=True, queues=("mail", "default"))
+    first, second = play.crew.born
+    first.says(ready=INTRODUCTION)
+    play.settle()
+    assert "pending" not in play.courier.names()
+    second.says(ready=INTRODUCTION)
+    play.settle()
+    assert play.courier.answer("pending", PENDING).args == ("mail", "default")
+    for _ in range(3):
+        while "pending" not in play.courier.names():
+            play.step()
+            play.beat()
+        play.courier.answer("pending", PENDING)
+    assert play.clock.monotonic() == pytest.approx(0.15)
+    play.step()
+    play.courier.answer("pending", not PENDING)
+    assert play.code == exit_codes.OK
+    assert (first.hears(), second.hears()) == ([{"stop": True}], [{"stop": True}])
+
+
+def test_a_burst_asks_one_question_at_a_time(stage: Callable[..., Play]) -> None:
+    play = stage(burst=True)
+    for actor in play.crew.born:
+        actor.says(ready=INTRODUCTION)
+    play.settle()
+    for _ in range(10):
+        play.step()
+    assert play.courier.names().count("pending") == 1
+
+
+def test_without_burst_nobody_asks_whether_it_is_over(play: Play) -> None:
+    play.open()
+    for _ in range(5):
+        play.step()
+    assert "pending" not in play.courier.names()
+
+
+def test_the_answer_of_a_burst_that_was_stopped_already_changes_nothing(stage: Callable[..., Play]) -> None:
+    play = stage(burst=True)
+    for actor in play.crew.born:
+        actor.says(ready=INTRODUCTION)
+    play.settle()
+    play.crew.born[0].board.begin(0, A)
+    play.signals.arrive(signal.SIGTERM, signal.SIGTERM)
+    play.settle()
+    play.courier.answer("pending", not PENDING)
+    assert play.code == exit_codes.GAVE_BACK
