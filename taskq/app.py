@@ -113,7 +113,7 @@ class TaskQ:
         return self._register(func, **declared)
 
     def register_exceptions(self, *types: type[BaseException]) -> None:
-        """Let `result()` raise these types themselves instead of TaskFailed: they are called with the original's args."""
+        """Let `result()` raise these types instead of TaskFailed: they are called with the args of the original."""
         for kind in types:
             self.exceptions[f"{module_name(kind)}.{kind.__qualname__}"] = kind
 

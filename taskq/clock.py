@@ -7,7 +7,7 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """`now` in seconds since the epoch, to be shown and stored; `monotonic` in seconds since whenever, to measure with."""
+    """`now`: seconds since the epoch, to be shown and stored. `monotonic`: seconds since whenever, to measure with."""
 
     def now(self) -> float: ...
     def monotonic(self) -> float: ...

@@ -51,10 +51,8 @@ ATTEMPT_ERROR_CHARS = 500
 class Envelope:
     """A job as it lies in Redis, not to be changed (to freeze it would cost as much as to decode it).
 
-    `enqueued_at`: seconds since the epoch.
-
-    `key`: the id that the user gave, if any. `route`: queue, lane and priority it was enqueued to, as the broker
-    writes them.
+    `enqueued_at`: seconds since the epoch. `key`: the id that the user gave, if any. `route`: queue, lane and priority
+    that it was enqueued to, as the broker writes them.
     """
 
     task: str
@@ -77,7 +75,10 @@ class ErrorInfo:
 
 @dataclass(slots=True, kw_only=True)
 class Record:
-    """The outcome of a job, not to be changed. `state`: "done" (with `value`), "dead" or "cancelled". `seconds`: how long it ran."""
+    """The outcome of a job, not to be changed. `state`: "done" (with `value`), "dead" or "cancelled".
+
+    `seconds`: how long it ran.
+    """
 
     state: State
     value: Any = None

@@ -23,7 +23,7 @@ RETRIES = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Declaration:
-    """What `@app.task(...)` said. Durations are in seconds; `timeout` None is no limit, `result_ttl` 0 stores no result."""
+    """What `@app.task(...)` said. Durations in seconds; `timeout` None is no limit, `result_ttl` 0 stores no result."""
 
     name: str
     func: Callable[..., Any]
@@ -39,7 +39,7 @@ class Declaration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """How one enqueue differs. `delay` in seconds from now, `eta` in seconds since the epoch, `queue` None: the task's."""
+    """How one enqueue differs. `delay`: seconds from now. `eta`: seconds since the epoch. `queue` None: the task's."""
 
     delay: float | None = None
     eta: float | None = None
@@ -65,7 +65,8 @@ def declare(
     name = name or _own_name(func)
     if not callable(func) or inspect.isasyncgenfunction(func) or inspect.isgeneratorfunction(func):
         raise ConfigError(
-            f"cannot make a task of '{name}': it is not a function that returns\n  hint: return a list instead of yielding"
+            f"cannot make a task of '{name}': it is not a function that returns\n"
+            "  hint: return a list instead of yielding"
         )
     if not isinstance(retries, int) or retries < 0:
         raise ConfigError(f"retries of task '{name}' is {retries!r}\n  hint: 0 or more; it counts re-tries")

@@ -139,5 +139,5 @@ class ResultNotStored(JobFailed):
     """The task returned, but its result cannot be serialized or is too large."""
 
 
-class TimeLimit(BaseException):  # noqa: N818
+class TimeLimit(BaseException):
     """Raised inside a job when its soft time limit is reached."""

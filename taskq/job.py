@@ -119,7 +119,7 @@ _BUILT_IN = _public_errors()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CurrentJob:
-    """The job that is running here. `attempt` counts from 1; `fence` names the one worker process that may finish it."""
+    """The job that runs here. `attempt` counts from 1; `fence` names the one worker process that may finish it."""
 
     id: str
     task: str

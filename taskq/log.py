@@ -11,7 +11,7 @@ import structlog
 
 FORMATS = ("auto", "console", "json")
 LEVELS = ("debug", "info", "warning", "error")
-_BARE = ("outcome", "took", "processes", "why")
+_BARE = ("outcome", "took", "note", "why")
 """Fields whose value speaks for itself on a console line."""
 _TOLD_IN_FULL = ("cannot start",)
 """Events whose error people read as the command line writes errors: all its lines, and nothing else."""

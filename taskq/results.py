@@ -25,7 +25,7 @@ from taskq.ids import show
 
 BLOCK = 2.0
 FORGOTTEN_AFTER = 30.0
-"""Seconds of standing still (SIGSTOP, a sleeping laptop) after which replies may have expired: ask for everything again."""
+"""Seconds of standing still (SIGSTOP, a sleeping laptop) after which replies may have expired: ask for all again."""
 PAGE = 500
 Answers = Sequence[bytes | None]
 

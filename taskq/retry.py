@@ -35,7 +35,7 @@ def make_backoff(value: Backoff | Duration | None) -> Backoff:
     return Backoff() if value is None else Backoff(base=seconds(value, "backoff"))
 
 
-class Retry(BaseException):  # noqa: N818
+class Retry(BaseException):
     """Raise inside a job to have it run again: `raise Retry(delay=30)`. It counts as one of the task's retries.
 
     `delay` is in seconds, a `timedelta` or a string such as "10m"; None takes the task's own backoff. Not an Exception,

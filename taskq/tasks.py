@@ -74,7 +74,7 @@ class Task(Generic[P, R]):
         return self._job(raw, await self._app.acarry(self._call([(raw, body)])))
 
     def enqueue_many(self, arguments: Iterable[Sequence[Any]]) -> list[Job[R]]:
-        """Send one job for each tuple of positional arguments, in a few round trips; all are checked before any is sent.
+        """Send a job for each tuple of positional arguments, in a few round trips; all are checked before any is sent.
 
         Raises what `enqueue` raises; where Redis is lost midway, some may have been sent.
         """

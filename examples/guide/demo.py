@@ -1,6 +1,6 @@
 """The guide's three kinds of work: one after another in plain Python, then with taskq.
 
-    python -m examples.guide.demo            some minutes' worth of work, in about one
+    python -m examples.guide.demo            takes about a minute
     python -m examples.guide.demo --quick    a few of everything
 
 Each piece of work is many calls of one task. Calling the task runs it here; enqueueing it runs it in the worker. Both

@@ -28,7 +28,7 @@ def count_tokens(path: str) -> tuple[int, int] | None:
     with Path(path).open("rb") as file:
         try:
             tokens = list(tokenize(file.readline))
-        except (TokenError, SyntaxError):
+        except (TokenError, SyntaxError, UnicodeDecodeError):
             return None
     return tokens[-1].start[0] - 1, len(tokens)
 

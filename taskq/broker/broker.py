@@ -21,7 +21,7 @@ Now = Callable[[], float]
 
 
 class Broker:
-    """`url` as redis-py takes it. `pool` and `now` (seconds) are for tests: another kind of connection, another time."""
+    """`url` as redis-py takes it. `pool` and `now` (seconds) are for tests: other connections, another time."""
 
     def __init__(
         self, url: str, namespace: str = "taskq", *, pool: redis.ConnectionPool | None = None, now: Now | None = None

@@ -39,7 +39,7 @@ def enqueue(
     eta: float | None = None,
     named: bool = False,
 ) -> Call[int]:
-    """Store (id, body) pairs, at most some 500; the answer is how many ids were new. `eta` is seconds since the epoch."""
+    """Store (id, body) pairs, some 500 at most; the answer is how many ids were new. `eta`: seconds since the epoch."""
     head = (route, "" if delay is None else _ms(delay), "" if eta is None else _ms(eta), "named" if named else "")
     return Call("enqueue", (*head, *_flat(jobs)), int)
 
@@ -88,7 +88,7 @@ def _claim(reply: list[Any]) -> Claim:
 
 
 def commit(epoch: str, finished: Iterable[tuple[bytes, float, str, bytes]]) -> Call[tuple[bytes, ...]]:
-    """Outcomes as (member, result ttl, run-time bucket, record). The answer is the members whose outcome was dropped."""
+    """Outcomes as (member, result ttl, run-time bucket, record). The answer is the members that were dropped."""
     flat = _flat((member, _ms(ttl), bucket, record) for member, ttl, bucket, record in finished)
     return Call("commit", (epoch, *flat), _members)
 
@@ -165,7 +165,7 @@ def reap(epoch: str, lost_record: bytes, started: bytes | None, *, certain: bool
 
 def pending(queues: Sequence[str]) -> Call[bool]:
     """Is a job ready in these queues, or held by anybody?"""
-    return Call("pending", tuple(queues), lambda reply: any(reply))
+    return Call("pending", tuple(queues), any)
 
 
 # Operators

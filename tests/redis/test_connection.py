@@ -124,7 +124,7 @@ def test_a_pooled_connection_that_the_server_closed_is_replaced(faulty: Bench) -
 def test_an_interrupted_call_leaves_no_reply_for_the_next_caller(faulty: Bench, faults: Faults) -> None:
     faults.planned = [interrupted]
     with pytest.raises(KeyboardInterrupt):
-        faulty.run(calls.doorbell([faulty.broker.key("wake", ROUTE)], block=0.05))
+        faulty.run(calls.doorbell([faulty.broker.key("wake", "silent:io")], block=0.05))
     assert faulty.run(echo(b"mine")) == b"mine"
 
 

@@ -144,10 +144,10 @@ def waiting(*jobs: Job[T]) -> Iterator[list[Callable[[], T]]]:
         yield [lambda future=future: future.result(PATIENCE) for future in futures]
 
 
-def registered(shop: Shop, waiters: int) -> None:
+def registered(broker: Broker, jobs: int) -> None:
     """Returns once so many jobs are waited for."""
     until = time.monotonic() + PATIENCE
-    while len(shop.census()["awaited"].get("", {})) < waiters:
+    while len(take_census(broker)["awaited"].get("", {})) < jobs:
         assert time.monotonic() < until
         os.sched_yield()
 
@@ -398,7 +398,7 @@ def test_a_result_is_there_for_whoever_asks_and_as_often_as_they_ask(shop: Shop)
 def test_who_waits_is_told_when_the_job_ends(shop: Shop) -> None:
     job = shop.add.enqueue(1)
     with waiting(job) as (get,):
-        registered(shop, 1)
+        registered(shop.app.broker, 1)
         shop.worker.work()
         assert get() == 1
 
@@ -407,7 +407,7 @@ def test_a_coroutine_that_waits_is_told_when_the_job_ends(shop: Shop) -> None:
     async def main() -> int:
         job = shop.add.enqueue(1)
         wait = asyncio.create_task(job.aresult(PATIENCE))
-        await asyncio.to_thread(registered, shop, 1)
+        await asyncio.to_thread(registered, shop.app.broker, 1)
         await asyncio.to_thread(shop.worker.work)
         return await wait
 
@@ -418,7 +418,7 @@ def test_many_threads_wait_for_many_results_at_once(shop: Shop) -> None:
     jobs = shop.add.enqueue_many([(n,) for n in range(300)])
     with ThreadPoolExecutor(30) as threads:
         results = [threads.submit(lambda part: [job.result(PATIENCE) for job in part], jobs[n::30]) for n in range(30)]
-        registered(shop, 30)
+        registered(shop.app.broker, 30)
         with shop.worker.serving():
             assert [future.result(PATIENCE) for future in results] == [list(range(n, 300, 30)) for n in range(30)]
 
@@ -438,7 +438,7 @@ def test_hundreds_of_coroutines_wait_for_their_results_at_once(shop: Shop) -> No
 def test_several_wait_for_one_job_and_one_gives_up(shop: Shop) -> None:
     job = shop.add.enqueue(1)
     with waiting(job, job) as (one, other):
-        registered(shop, 1)
+        registered(shop.app.broker, 1)
         with pytest.raises(ResultTimeout):
             job.result(0.001)
         shop.worker.work()
@@ -449,7 +449,7 @@ def test_a_coroutine_that_is_cancelled_takes_nobody_elses_result(shop: Shop) -> 
     async def main() -> int:
         job = shop.add.enqueue(1)
         patient, hasty = asyncio.create_task(job.aresult(PATIENCE)), asyncio.create_task(job.aresult())
-        await asyncio.to_thread(registered, shop, 1)
+        await asyncio.to_thread(registered, shop.app.broker, 1)
         hasty.cancel()
         with pytest.raises(asyncio.CancelledError):
             await hasty
@@ -610,7 +610,7 @@ def test_a_job_that_never_was_has_no_outcome(shop: Shop, ask: str) -> None:
 def test_a_task_that_stores_no_result_has_no_outcome(shop: Shop) -> None:
     job = shop.app.task(name="tasks.quiet", result_ttl=0)(add).enqueue(1)
     with waiting(job) as (get,):
-        registered(shop, 1)
+        registered(shop.app.broker, 1)
         shop.worker.work()
         with pytest.raises(JobNotFound):
             get()
@@ -619,7 +619,7 @@ def test_a_task_that_stores_no_result_has_no_outcome(shop: Shop) -> None:
 def test_who_waits_for_a_job_that_is_deleted_is_told(shop: Shop) -> None:
     job = shop.add.enqueue(1)
     with waiting(job) as (get,):
-        registered(shop, 1)
+        registered(shop.app.broker, 1)
         shop.app.broker.run(calls.delete([(job._raw, job._route)]))
         with pytest.raises(JobNotFound):
             get()
@@ -675,7 +675,7 @@ def test_a_cancelled_job_does_not_run_and_says_so(shop: Shop) -> None:
 def test_who_waits_for_a_job_that_is_cancelled_is_told(shop: Shop) -> None:
     job = shop.add.enqueue(1)
     with waiting(job) as (get,):
-        registered(shop, 1)
+        registered(shop.app.broker, 1)
         assert job.cancel()
         with pytest.raises(JobCancelled):
             get()
@@ -728,7 +728,7 @@ def test_a_loop_that_closes_while_its_calls_are_under_way_hurts_nobody(shop: Sho
 
 
 def test_a_closed_app_can_be_used_again_and_leaves_no_thread_behind(redis_url: str) -> None:
-    before = {thread.ident for thread in threading.enumerate()}
+    before = set(threading.enumerate())
     app = TaskQ(redis_url)
     task = app.task(name="tasks.double")(double)
     worker = Inline(app)
@@ -736,9 +736,10 @@ def test_a_closed_app_can_be_used_again_and_leaves_no_thread_behind(redis_url: s
         job = asyncio.run(task.aenqueue(n))
         with ThreadPoolExecutor(1) as threads:
             future = threads.submit(job.result, PATIENCE)
+            registered(app.broker, 1)
             worker.work()
             assert future.result(PATIENCE) == 2 * n
-        started = [thread for thread in threading.enumerate() if thread.ident not in before]
+        started = set(threading.enumerate()) - before
         assert {thread.name for thread in started} == {"taskq-results", "taskq-outbox"}
         app.close()
         for thread in started:
@@ -751,9 +752,7 @@ def test_who_waits_when_the_app_is_closed_is_told(redis_url: str) -> None:
     job = app.task(name="tasks.add")(add).enqueue(1)
     with ThreadPoolExecutor(1) as threads:
         future = threads.submit(job.result, PATIENCE)
-        until = time.monotonic() + PATIENCE
-        while not take_census(app.broker)["awaited"]:
-            assert time.monotonic() < until
+        registered(app.broker, 1)
         app.close()
         with pytest.raises(BrokerError, match="the app was closed"):
             future.result(PATIENCE)
@@ -812,9 +811,7 @@ def test_waiting_survives_the_loss_of_its_connection(redis_url: str) -> None:
     jobs = task.enqueue_many([(n,) for n in range(20)])
     with ThreadPoolExecutor(20) as threads:
         futures = [threads.submit(job.result, PATIENCE) for job in jobs]
-        until = time.monotonic() + PATIENCE
-        while len(take_census(other)["awaited"].get("", {})) < 20:
-            assert time.monotonic() < until
+        registered(other, 20)
         kill_connections(other)
         worker.work()
         assert [future.result(PATIENCE) for future in futures] == list(range(20))

@@ -183,7 +183,7 @@ class Delivery(RuleBasedStateMachine):
     # Worker processes
 
     def of_processes(self) -> Deeds:
-        holds, parked = bool(self.holders()), bool(self.actors.parked)
+        holds, parked = bool(self.holders()), any(self.world.parked.values()) or bool(self.actors.parked)
         return {self.claim: 6, self.finish: 8 * holds, self.adopt: 2, self.unpark: 3 * parked}
 
     def claim(self) -> None:
@@ -200,7 +200,9 @@ class Delivery(RuleBasedStateMachine):
         self.take(epoch, self.deliver(way, call, lambda: self.world.claim(epoch, sequence, wants, queues), shown))
 
     def unpark(self) -> None:
-        """Claim parked jobs that were seen before; some may be parked no more."""
+        """Claim parked jobs that were seen just now or before; some may be parked no more."""
+        if self.pick([True, True, False]):
+            self.adopt()
         epoch, parked, way = self.somebody(), self.actors.parked, self.way(WAYS_OF_A_CLAIM)
         sequence = self.reserve(epoch, len(parked))
         call = calls.unpark(epoch, sequence, parked)

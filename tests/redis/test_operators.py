@@ -105,6 +105,7 @@ def test_delete_leaves_nothing_of_a_job_wherever_it_is(bench: Bench, place: str)
 def test_a_running_job_is_not_deleted(bench: Bench) -> None:
     bench.hold("a")
     assert bench.delete("a") == ["running"]
+    assert (bench.held(), bench.stored("jobs", "a")) == ("a", body("a"))
     assert bench.commit("a") == ""
 
 
@@ -175,15 +176,17 @@ def test_purge_goes_in_steps_of_five_hundred(bench: Bench) -> None:
     assert bench.run(calls.purge(ROUTE)) == (0, 0)
 
 
-def test_purge_forgets_history_and_empty_places(bench: Bench) -> None:
+def test_purge_forgets_history_losses_and_empty_places(bench: Bench) -> None:
     bench.hold("a")
     bench.retry("a", delay=0)
     bench.promote()
+    bench.claim()
+    bench.reap(started="a")
     bench.enqueue("b", named=True)
     bench.cancel("b")
     bench.delete("b")
     bench.run(calls.purge(ROUTE))
-    assert bench.stored("attempts", "a") is None
+    assert (bench.stored("attempts", "a"), bench.stored("losses", "a")) == (None, None)
     assert bench.enqueue("b", named=True) == 1
 
 

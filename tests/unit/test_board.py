@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from taskq_workers.board import Board
+from taskq_workers.board import Board, Tally
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 """Python 3.12 and newer warn of a fork in a process with threads."""
@@ -60,6 +60,15 @@ def test_a_board_without_rows_is_empty() -> None:
     board.close()
 
 
+def test_a_board_tallies_what_its_process_came_to(board: Board) -> None:
+    assert board.tally() == Tally()
+    board.count(Tally(ok=2, dead=1))
+    board.count(Tally(ok=1, given_back=5))
+    board.begin(0, A)
+    assert board.tally() == Tally(ok=3, dead=1, given_back=5)
+    assert board.started() == A
+
+
 def fork(work: object) -> int:
     """Run `work` in a child that is killed without a chance to tidy up; the answer is its process id."""
     child = os.fork()
@@ -78,9 +87,11 @@ def test_what_a_killed_child_had_started_is_still_on_the_board(board: Board) -> 
         board.end(0)
         board.begin(1, A, 7.0)
         board.begin(2, B)
+        board.count(Tally(ok=7))
 
     assert os.waitstatus_to_exitcode(os.waitpid(fork(work), 0)[1]) == -signal.SIGKILL
     assert (board.started(), board.overdue(8.0)) == (A + B, A)
+    assert board.tally() == Tally(ok=7)
 
 
 def test_the_supervisor_sees_a_job_while_it_runs(board: Board) -> None:

@@ -152,7 +152,7 @@ def test_a_thread_that_does_not_exist_is_not_interrupted() -> None:
 
 
 def hammer(rounds: int, job: Callable[[], object]) -> tuple[int, int, int]:
-    """Interrupt jobs of one thread about when they end: how many were hit, how many were not, how many strays came after."""
+    """Interrupt jobs of one thread about when they end: how many were hit, how many not, how many strays came after."""
     tickets, finished = SimpleQueue[Ticket | None](), threading.Event()
     interrupted, untouched, strays = 0, 0, 0
 

@@ -14,7 +14,7 @@ from taskq import exit_codes
 from taskq.broker.call import Call
 from taskq.broker.records import Beat, Reaped
 from taskq.config import WorkerSettings
-from taskq_workers.board import Board
+from taskq_workers.board import Board, Tally
 from taskq_workers.channel import Channel, Message
 from taskq_workers.crew import Berth, Child
 from taskq_workers.obituaries import LOST
@@ -203,8 +203,7 @@ class Play:
     def __init__(self, **settings: Any) -> None:
         self.clock, self.crew, self.signals, self.log = FakeClock(), Troupe(), Signals(), Log()
         self.courier, self.bell = Courier(), Bell(self.clock)
-        self.connected: list[Message] = []
-        self.announced: list[dict[str, str]] = []
+        self.greeted: list[Message] = []
         crew: Any = self.crew
         self.supervisor = Supervisor(
             WorkerSettings(**settings),
@@ -212,14 +211,13 @@ class Play:
             self.signals,
             self.clock,
             self.log,
-            connect=self._connect,
-            announce=lambda introduction, info: self.announced.append(info),
+            self._greet,
         )
         for number in range(WorkerSettings(**settings).procs):
             self.crew.start(number)
 
-    def _connect(self, introduction: Message) -> Lines:
-        self.connected.append(introduction)
+    def _greet(self, introduction: Message) -> Lines:
+        self.greeted.append(introduction)
         courier: Any = self.courier
         bell: Any = self.bell
         return Lines(courier, bell)
@@ -254,7 +252,6 @@ class Play:
         for actor in self.crew.born:
             actor.says(ready=INTRODUCTION)
         self.settle()
-        self.courier.answer("INFO", {})
         self.courier.answer("promote", None)
         self.beat()
         assert not self.courier.busy
@@ -303,16 +300,14 @@ def play(stage: Callable[..., Play]) -> Play:
 
 def test_it_talks_to_redis_once_a_child_has_said_where_that_is(play: Play) -> None:
     play.step()
-    assert play.connected == []
+    assert play.greeted == []
     play.crew.born[1].says(ready=INTRODUCTION)
     play.settle()
-    assert play.connected == [INTRODUCTION]
-    assert sorted(play.courier.names()) == ["INFO", "heartbeat", "promote"]
+    assert play.greeted == [INTRODUCTION]
+    assert sorted(play.courier.names()) == ["heartbeat", "promote"]
     play.crew.born[0].says(ready=INTRODUCTION)
     play.settle()
-    assert len(play.connected) == 1
-    play.courier.answer("INFO", {"redis_version": "7"})
-    assert play.announced == [{"redis_version": "7"}]
+    assert len(play.greeted) == 1
 
 
 def test_it_says_once_that_all_are_up(play: Play) -> None:
@@ -324,7 +319,7 @@ def test_it_says_once_that_all_are_up(play: Play) -> None:
     other.says(ready=INTRODUCTION)
     play.settle()
     (line,) = play.log.told("ready")
-    assert (line["processes"], line["seconds"]) == (2, 0.5)
+    assert line["note"].startswith("2/2 processes up in 500ms")
     one.process.kill()
     play.settle()
     play.crew.born[-1].says(ready=INTRODUCTION)
@@ -859,6 +854,26 @@ def test_quit_shows_the_stacks_and_changes_nothing(play: Play) -> None:
     play.settle()
     assert [actor.dumps for actor in actors] == [1, 1]
     assert (play.code, play.crew.children) == (None, actors)
+
+
+def test_the_last_line_says_what_all_children_came_to(play: Play) -> None:
+    def come_up(number: int, solo: bool = False) -> Child:
+        actor = start(number, solo)
+        assert isinstance(actor, Actor)
+        actor.says(ready=INTRODUCTION)
+        actor.board.count(Tally(ok=10, dead=1))
+        if len(play.crew.born) == 4:
+            play.signals.arrive(signal.SIGTERM, signal.SIGTERM)
+        return actor
+
+    start, play.crew.start = play.crew.start, come_up  # type: ignore[method-assign]
+    answers = {"promote": None, "heartbeat": QUIET, "reap": Reaped(0, 2, 1)}
+    play.courier.post = lambda call, then: then(answers[call.name])  # type: ignore[method-assign]
+    for actor in play.crew.born:
+        actor.close()
+    play.crew.children.clear()
+    assert play.supervisor.run() == exit_codes.OK
+    assert play.log.lines[-1] == ("stopped", {"ok": 20, "dead": 4, "given_back": 4})
 
 
 # A burst

@@ -1,5 +1,6 @@
-"""The board: a few bytes of memory that a child shares with its supervisor, to say which jobs it has started.
+"""The board: a little memory that a child shares with its supervisor: what it has done, and which jobs it has started.
 
+    tally 8 bytes each: jobs ended well, jobs dead, jobs given back
     row   16 bytes id | 8 bytes hard deadline (monotonic seconds, 0: none)      id of zeros: the row is free
 
 One row for each slot. The child writes without a lock, the supervisor reads when it sends a heartbeat and when the
@@ -10,10 +11,24 @@ from __future__ import annotations
 
 import mmap
 import struct
+from dataclasses import dataclass
 
+_TALLY = struct.Struct("=3Q")
 _ROW = struct.Struct("=16sd")
 _FREE = bytes(_ROW.size)
 _NOBODY = bytes(16)
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many jobs a process has brought to which end."""
+
+    ok: int = 0
+    dead: int = 0
+    given_back: int = 0
+
+    def __add__(self, other: Tally) -> Tally:
+        return Tally(self.ok + other.ok, self.dead + other.dead, self.given_back + other.given_back)
 
 
 class Board:
@@ -21,25 +36,33 @@ class Board:
 
     def __init__(self, rows: int):
         self.rows = rows
-        self._memory = mmap.mmap(-1, max(1, rows) * _ROW.size)
+        self._memory = mmap.mmap(-1, _TALLY.size + rows * _ROW.size)
 
     def begin(self, row: int, job_id: bytes, hard_deadline: float = 0.0) -> None:
         """Slot `row` starts this job."""
-        _ROW.pack_into(self._memory, row * _ROW.size, job_id, hard_deadline)
+        _ROW.pack_into(self._memory, _TALLY.size + row * _ROW.size, job_id, hard_deadline)
 
     def end(self, row: int) -> None:
         """Slot `row` is free."""
-        start = row * _ROW.size
+        start = _TALLY.size + row * _ROW.size
         self._memory[start : start + _ROW.size] = _FREE
 
     def started(self) -> bytes:
         """The ids of all jobs that are running, joined."""
-        return b"".join(job_id for job_id, _ in _ROW.iter_unpack(self._memory[:]) if job_id != _NOBODY)
+        return b"".join(job_id for job_id, _ in _ROW.iter_unpack(self._memory[_TALLY.size :]) if job_id != _NOBODY)
 
     def overdue(self, now: float) -> bytes:
         """The ids of jobs that are past their hard deadline, joined."""
-        rows = _ROW.iter_unpack(self._memory[:])
+        rows = _ROW.iter_unpack(self._memory[_TALLY.size :])
         return b"".join(job_id for job_id, deadline in rows if 0 < deadline < now and job_id != _NOBODY)
+
+    def count(self, more: Tally) -> None:
+        """Add to the tally. Only the thread that writes outcomes does."""
+        sum_ = self.tally() + more
+        _TALLY.pack_into(self._memory, 0, sum_.ok, sum_.dead, sum_.given_back)
+
+    def tally(self) -> Tally:
+        return Tally(*_TALLY.unpack_from(self._memory))
 
     def close(self) -> None:
         self._memory.close()

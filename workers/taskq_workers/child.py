@@ -10,6 +10,8 @@ from __future__ import annotations
 import faulthandler
 import os
 import signal
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,8 +24,9 @@ from taskq.clock import SYSTEM_CLOCK, Clock
 from taskq.codec import decode_job
 from taskq.config import Sourced, WorkerSettings, advice, redis_url
 from taskq.errors import BrokerError, BrokerUnavailable, MalformedJob, TaskqError
-from taskq_workers.board import Board
-from taskq_workers.channel import Channel
+from taskq.lifecycle import Bury, Finish
+from taskq_workers.board import Board, Tally
+from taskq_workers.channel import Channel, Message
 from taskq_workers.exchange import Exchange, Fenced, Identity
 from taskq_workers.lanes import AsyncLane, Lane, Shop, SoloLane, ThreadLane
 from taskq_workers.limits import Watch
@@ -75,7 +78,27 @@ def run_child(assignment: Assignment, board: Board, channel: Channel, log: Any) 
         )
     except BaseException as error:
         return _fail(channel, import_failure(assignment.app, error), exit_codes.BAD_APP)
-    return Child(assignment, app, broker, board, channel, log).run()
+    child = Child(assignment, app, broker, board, channel, log)
+    channel.send({"ready": introduce(app, assignment, broker)})
+    return child.run()
+
+
+def introduce(app: TaskQ, assignment: Assignment, broker: Broker) -> Message:
+    """What the supervisor has to know of the app, which it does not import, and may tell of the server."""
+    tasks = [
+        {"name": d.name, "queue": d.queue, "lane": d.pool, "retries": d.retries, "timeout": d.timeout}
+        for d in (task.declaration for task in app.tasks.values())
+    ]
+    url = assignment.url or redis_url(app.url).value
+    return {"url": url, "namespace": app.namespace, "tasks": tasks, "redis": _server(broker)}
+
+
+def _server(broker: Broker) -> dict[str, str]:
+    try:
+        info = broker.run(calls.info())
+    except BrokerError:  # it may be forbidden
+        return {}
+    return {name: info[name] for name in ("redis_version", "maxmemory_policy", "aof_enabled") if name in info}
 
 
 def connect(app: TaskQ, url: str | None) -> Broker:
@@ -93,7 +116,7 @@ def _register(broker: Broker, assignment: Assignment, url: Sourced) -> None:
 
 
 def _settle_signals() -> None:
-    """Signals are the supervisor's; here they do nothing. Not SIG_IGN: programs that a job starts would inherit that."""
+    """Signals are the supervisor's, and do nothing here. Not SIG_IGN: programs that a job starts would inherit it."""
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: None)
@@ -126,7 +149,7 @@ class Child:
     """The process at work. Its main thread is the exchange."""
 
     def __init__(self, assignment: Assignment, app: TaskQ, broker: Broker, board: Board, channel: Channel, log: Any):
-        self._assignment, self._app, self._channel, self._log = assignment, app, channel, log
+        self._assignment, self._app, self._board, self._channel, self._log = assignment, app, board, channel, log
         self._clock: Clock = SYSTEM_CLOCK
         self._outcomes = Outcomes()
         self._retiring: str | None = None
@@ -147,12 +170,10 @@ class Child:
             self._lanes(rows, shop),
             self._outcomes,
             self._clock,
-            knows=lambda body: self._task_of(body) is not None,
-            told=self._tell if assignment.log_jobs else None,
+            self,
         )
 
     def run(self) -> int:
-        self._channel.send({"ready": self._introduction()})
         try:
             while self._exchange.open or not self._exchange.idle:
                 self._hear(self._exchange.step([self._channel]))
@@ -181,17 +202,6 @@ class Child:
         task = self._task_of(job.body)
         return task is not None and task.declaration.pool == "async"
 
-    def _introduction(self) -> dict[str, Any]:
-        tasks = [
-            {"name": d.name, "queue": d.queue, "lane": d.pool, "retries": d.retries, "timeout": d.timeout}
-            for d in (task.declaration for task in self._app.tasks.values())
-        ]
-        return {
-            "url": self._assignment.url or redis_url(self._app.url).value,
-            "namespace": self._app.namespace,
-            "tasks": tasks,
-        }
-
     def _hear(self, readable: list[Any]) -> None:
         if not readable:
             return
@@ -207,7 +217,7 @@ class Child:
         self._outcomes.wake()
 
     def _retire(self, why: str) -> None:
-        """Take no more work, so that the process ends with its last job. Jobs behind a loop that hangs would never end."""
+        """Take no more work: the process ends with its last job. Jobs behind a loop that hangs would never end."""
         now = self._clock.monotonic()
         if self._retired_at is None:
             self._retired_at = now
@@ -225,5 +235,16 @@ class Child:
         elif now - self._worked_at > SOLO_REST:
             self._exchange.close()
 
-    def _tell(self, settled: Settled, written: bool) -> None:
-        log_outcome(self._log, settled, written)
+    # What the exchange asks and tells
+
+    def knows(self, body: bytes) -> bool:
+        return self._task_of(body) is not None
+
+    def written(self, batch: Sequence[Settled], dropped: set[bytes]) -> None:
+        ends = Counter(type(settled.step) for settled in batch if settled.member not in dropped)
+        self._board.count(Tally(ok=ends[Finish], dead=ends[Bury]))
+        for settled in batch if self._assignment.log_jobs else ():
+            log_outcome(self._log, settled, settled.member not in dropped)
+
+    def gave_back(self, jobs: int) -> None:
+        self._board.count(Tally(given_back=jobs))

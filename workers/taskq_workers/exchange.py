@@ -15,9 +15,9 @@ did not know of is given back.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from taskq.broker import calls
 from taskq.broker.broker import Broker
@@ -42,7 +42,7 @@ MOST_CLAIMED = 1000
 PARKED_PAGE = 100
 
 
-class Fenced(Exception):  # noqa: N818
+class Fenced(Exception):
     """This process was declared dead: whatever it still does counts for nothing."""
 
 
@@ -72,8 +72,16 @@ class Identity:
     queues: tuple[str, ...]
 
 
+class Host(Protocol):
+    """Whose loop this is. It knows the tasks, and hears what became of jobs."""
+
+    def knows(self, body: bytes) -> bool: ...
+    def written(self, batch: Sequence[Settled], dropped: set[bytes]) -> None: ...
+    def gave_back(self, jobs: int) -> None: ...
+
+
 class Exchange:
-    """`knows` tells by a body whether its task is registered here; `told` hears of every outcome that was written."""
+    """Steps until it is closed and idle."""
 
     def __init__(
         self,
@@ -82,11 +90,9 @@ class Exchange:
         lanes: dict[str, Lane],
         outcomes: Outcomes,
         clock: Clock,
-        *,
-        knows: Callable[[bytes], bool],
-        told: Callable[[Settled, bool], None] | None = None,
+        host: Host,
     ):
-        self._identity, self._broker, self._clock, self._knows, self._told = identity, broker, clock, knows, told
+        self._identity, self._broker, self._clock, self._host = identity, broker, clock, host
         self._desks = {name: Desk(lane, Budget(lane.slots)) for name, lane in lanes.items()}
         self._outcomes = outcomes
         self._link, self._door = Link(broker), Door(Link(broker))
@@ -137,7 +143,9 @@ class Exchange:
             requests, batch = commits(self._identity.epoch, self._unsettled)
             replies = values(self._link.exchange(*requests, *([self._claim(wants)] if wants else [])))
             del self._unsettled[: len(batch)]
-            self._write_off(batch, {member for dropped in replies[: len(requests)] for member in dropped})
+            for settled in batch:
+                self._held.pop(settled.member, None)
+            self._host.written(batch, {member for dropped in replies[: len(requests)] for member in dropped})
             if wants:
                 self._receive(wants, replies[-1])
             wants = {}
@@ -149,12 +157,6 @@ class Exchange:
             took = [settled.seconds for settled in ended if settled.lane == name]
             if took:
                 desk.budget.ended(len(took), sum(took) / len(took), now)
-
-    def _write_off(self, batch: list[Settled], dropped: set[bytes]) -> None:
-        for settled in batch:
-            self._held.pop(settled.member, None)
-            if self._told is not None:
-                self._told(settled, settled.member not in dropped)
 
     def _wants(self) -> dict[str, int]:
         """How many jobs to claim at the desk: for lanes that may find some and have no promise at the door."""
@@ -247,7 +249,7 @@ class Exchange:
 
     def _unpark(self, found: Adopted) -> None:
         """Claim parked jobs whose task is known here: a worker that does not know it parked them."""
-        known = [member for member, body in found.parked if self._knows(body)]
+        known = [member for member, body in found.parked if self._host.knows(body)]
         if known and self.open:
             (claim,) = values(self._link.exchange(calls.unpark(self._identity.epoch, self._sequence, known)))
             self._dispatch(claim)
@@ -281,7 +283,8 @@ class Exchange:
         for job in jobs:
             self._held.pop(job.member, None)
         try:
-            values(self._link.exchange(calls.give_back(self._identity.epoch, [job.member for job in jobs])))
+            (count,) = values(self._link.exchange(calls.give_back(self._identity.epoch, [job.member for job in jobs])))
+            self._host.gave_back(0 if self.open else count)
         except BrokerError:
             self._lost()
 

@@ -28,7 +28,7 @@ from taskq_workers.outcomes import Outcomes
 from taskq_workers.runner import Run, Runner
 
 SWITCH_INTERVAL = 0.0005
-"""Seconds until a thread of pure Python gives way to others, while a cpu job runs: io jobs beside it wake up in time."""
+"""Seconds until a thread of pure Python gives way, while a cpu job runs: io jobs beside it wake up in time."""
 
 
 class Lane(Protocol):

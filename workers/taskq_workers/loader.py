@@ -15,12 +15,12 @@ from taskq.app import TaskQ, default_app
 from taskq.errors import ConfigError
 
 
-class AppNotFound(ConfigError):  # noqa: N818
+class AppNotFound(ConfigError):
     """The app cannot be imported."""
 
 
 def load_app(reference: str) -> TaskQ:
-    """The app that `reference` names. The current directory is importable. Raises AppNotFound, or what the module raises."""
+    """The app that `reference` names, also from the current directory. Raises AppNotFound, and what it raises."""
     module_name, _, attribute = reference.partition(":")
     module = _module(module_name)
     app = _attribute(module, attribute) if attribute else _only_app(module)

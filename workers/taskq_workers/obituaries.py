@@ -1,4 +1,4 @@
-"""Outcome records of jobs that no worker could write one for. They are the same for all such jobs, so they carry no times."""
+"""Outcome records of jobs that no worker could write one for: the same for all such jobs, so without times."""
 
 from __future__ import annotations
 

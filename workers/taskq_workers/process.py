@@ -1,4 +1,4 @@
-"""A child process as its supervisor sees it: forked, waited for by a file descriptor, killed; and what dies with whom."""
+"""A child process as its supervisor sees it: forked, waited for by a file descriptor, killed; who dies with whom."""
 
 from __future__ import annotations
 

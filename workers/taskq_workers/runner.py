@@ -38,7 +38,6 @@ from taskq.lifecycle import (
     Finish,
     Malformed,
     Outcome,
-    Park,
     Policy,
     RetryAsked,
     Succeeded,
@@ -57,7 +56,7 @@ _BLANK: dict[str, Any] = {"task": "", "enqueued_at": 0.0, "started_at": 0.0, "se
 
 @dataclass(slots=True)
 class Run:
-    """One job on its way. `declaration` is None where its task is unknown, and `outcome` set where it is no job at all."""
+    """One job on its way. `declaration` is None where its task is unknown, `outcome` set where it is no job at all."""
 
     member: bytes
     lane: str

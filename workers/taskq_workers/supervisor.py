@@ -24,7 +24,9 @@ from taskq.broker import calls
 from taskq.broker.records import Beat, Reaped
 from taskq.clock import Clock
 from taskq.config import WorkerSettings
+from taskq.units import brief
 from taskq_workers.bell import Bell
+from taskq_workers.board import Tally
 from taskq_workers.channel import Message
 from taskq_workers.courier import Courier
 from taskq_workers.crew import Child, Crew
@@ -66,7 +68,7 @@ class Lines:
 
 
 class Supervisor:
-    """`connect` makes the lines from what the first child says of its app; `announce` greets with it and with INFO."""
+    """`greet` says what this worker is and makes its lines to Redis, from what the first child says of its app."""
 
     def __init__(
         self,
@@ -75,12 +77,10 @@ class Supervisor:
         signals: Any,
         clock: Clock,
         log: Any,
-        *,
-        connect: Callable[[Message], Lines],
-        announce: Callable[[Message, dict[str, str]], None],
+        greet: Callable[[Message], Lines],
     ):
         self._settings, self._crew, self._signals, self._clock, self._log = settings, crew, signals, clock, log
-        self._connect, self._announce = connect, announce
+        self._greet = greet
         self._lines: Lines | None = None
         self._times = Times()
         self._code: int | None = None
@@ -88,6 +88,7 @@ class Supervisor:
         self._restart_after = RESTART[0]
         self._all_up = False
         self._asked: set[str] = set()
+        self._tally = Tally()
 
     def run(self) -> int:
         """Until the end; the answer is the exit code."""
@@ -95,6 +96,9 @@ class Supervisor:
             self._crew.start(number)
         while not self._over():
             self.step()
+        if self._lines is not None:
+            tally = self._tally
+            self._log.info("stopped", ok=tally.ok, dead=tally.dead, given_back=tally.given_back)
         return exit_codes.OK if self._code is None else self._code
 
     def step(self) -> None:
@@ -191,16 +195,13 @@ class Supervisor:
         child.ready = True
         self._restart_after = RESTART[0]
         if self._lines is None:
-            self._lines = self._connect(introduction)
+            self._lines = self._greet(introduction)
             self._times.promote = self._clock.monotonic()
-            self._ask("info", calls.info(), partial(self._announce, introduction))
         self._times.beat = self._clock.monotonic()
         if not self._all_up and sum(child.ready for child in self._crew.children) >= self._settings.procs:
             self._all_up = True
-            took = self._clock.monotonic() - self._began
-            self._log.info(
-                "ready", processes=self._settings.procs, seconds=round(took, 2), hint="Ctrl-C to stop, twice to force"
-            )
+            procs, took = self._settings.procs, brief(self._clock.monotonic() - self._began)
+            self._log.info("ready", note=f"{procs}/{procs} processes up in {took}: Ctrl-C to stop, twice to force")
             if self._settings.burst:
                 self._times.burst = self._clock.monotonic()
 
@@ -221,6 +222,7 @@ class Supervisor:
 
     def _ended(self, child: Child) -> None:
         self._crew.children.remove(child)
+        self._tally += child.board.tally()
         started, code = child.losses(), child.bury()
         if child.ready:
             self._reap(child.berth.epoch, started, certain=child.blamed is not None)
@@ -244,6 +246,7 @@ class Supervisor:
             return
 
         def reaped(reply: Reaped) -> None:
+            self._tally += Tally(dead=reply.buried, given_back=reply.given_back)
             if reply.given_back or reply.buried:
                 self._log.warning("jobs given back", worker=epoch, jobs=reply.given_back, dead=reply.buried)
             if reply.left:

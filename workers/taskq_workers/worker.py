@@ -33,7 +33,7 @@ class Order:
 
 
 def run_worker(order: Order) -> int:
-    """Run a worker until it is told to stop; the answer is its exit code. For the main thread of a process without others."""
+    """Run a worker until it is told to stop; the answer is its exit code. Only for a process without other threads."""
     log.configure(order.log_format, order.log_level)
     name = f"{os.uname().nodename}-{os.getpid()}-{os.urandom(3).hex()}"
     crew = Crew(name, lambda solo: sum(map(len, rows_for(order.settings, solo).values())), _life(order, name))
@@ -43,8 +43,7 @@ def run_worker(order: Order) -> int:
         Signals(),
         SYSTEM_CLOCK,
         log.logger(),
-        connect=lambda introduction: connect(order.settings, introduction),
-        announce=lambda introduction, info: announce(order, introduction, info),
+        lambda introduction: greet(order, introduction),
     )
     return supervisor.run()
 
@@ -66,17 +65,18 @@ def _life(order: Order, name: str) -> Life:
     return life
 
 
-def connect(settings: WorkerSettings, introduction: Message) -> Lines:
-    """The supervisor's lines to the Redis that its children named."""
+def greet(order: Order, introduction: Message) -> Lines:
+    """Say what this worker is, and make the supervisor's lines to the Redis that its children named."""
+    announce(order, introduction)
     url = introduction["url"]
     broker = Broker(embedded.resolve(url) if url.startswith("embedded:") else url, introduction["namespace"])
     courier = Courier(broker, SYSTEM_CLOCK, lambda error: log.logger().error("redis", error=str(error)))
-    return Lines(courier, Bell(broker, settings.queues, SYSTEM_CLOCK))
+    return Lines(courier, Bell(broker, order.settings.queues, SYSTEM_CLOCK))
 
 
-def announce(order: Order, introduction: Message, info: dict[str, str]) -> None:
-    """Say what this worker is: a banner on a terminal, one log line elsewhere."""
-    settings, tasks = order.settings, introduction["tasks"]
+def announce(order: Order, introduction: Message) -> None:
+    """A banner on a terminal, one log line elsewhere."""
+    settings, tasks, info = order.settings, introduction["tasks"], introduction["redis"]
     slots = f"{settings.procs} procs x ({settings.threads} io + 1 cpu + {settings.coroutines} async)"
     redis = [mask(introduction["url"]), info.get("redis_version", "?"), info.get("maxmemory_policy", "?")]
     redis.append("aof on" if info.get("aof_enabled") == "1" else "aof off")

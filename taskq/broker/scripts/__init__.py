@@ -30,7 +30,7 @@ class Script:
 
 @cache
 def load(name: str, *, time_as_argument: bool = False) -> Script:
-    """The script `name`. With `time_as_argument` it takes the time from a last ARGV (ms) instead of the server: for tests."""
+    """The script `name`. With `time_as_argument` a last ARGV is the time (ms) instead of the server's: for tests."""
     body = _read(f"{name}.lua")
     included = _header(body, "include")
     parts = [f"local {key.upper()} = KEYS[1] .. '{MODEL[key].suffix}'\n" for key in _header(body, "uses")]
