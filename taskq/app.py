@@ -120,9 +120,10 @@ class TaskQ:
     def _register(self, func: Callable[..., Any], **declared: Any) -> Task[..., Any]:
         declaration = declare(func, **declared)
         known = self.tasks.get(declaration.name)
-        if known is not None and module_name(known.declaration.func) != module_name(func):
+        if known is not None and _home(known.declaration.func) != _home(func):
             raise ConfigError(f"task '{declaration.name}' is registered twice\n  hint: give one of them another name=")
-        self.register_exceptions(*declaration.retry_on, *declaration.no_retry_on)
+        named = (*declaration.retry_on, *declaration.no_retry_on)
+        self.register_exceptions(*[kind for kind in named if issubclass(kind, Exception)])  # no SystemExit
         kind = AsyncTask if declaration.pool == "async" else Task
         task: Task[..., Any] = kind(self, declaration)
         self.tasks[declaration.name] = task
@@ -225,6 +226,11 @@ class TaskQ:
             return decode_job(body, self.size_limit).route if body else ""
         except MalformedJob:
             return ""
+
+
+def _home(func: Callable[..., Any]) -> tuple[str, str]:
+    """Where a function is defined: a module that is loaded again defines the same ones again."""
+    return module_name(func), func.__qualname__
 
 
 def cancelled_record(name: str, now: float) -> bytes:

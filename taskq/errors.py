@@ -111,9 +111,9 @@ class TaskFailed(JobFailed):
     Attributes: `type` (dotted name), `text` (its str), `traceback` (of the worker, may be empty).
     """
 
-    def __init__(self, type: str, text: str, traceback: str = "") -> None:  # noqa: A002
-        super().__init__(f"{type}: {text}" if text else type)
-        self.type, self.text, self.traceback = type, text, traceback
+    def __init__(self, kind: str, text: str, traceback: str = "") -> None:
+        super().__init__(f"{kind}: {text}" if text else kind)
+        self.type, self.text, self.traceback = kind, text, traceback
 
     def __reduce__(self) -> tuple[object, ...]:
         return TaskFailed, (self.type, self.text, self.traceback)

@@ -111,7 +111,13 @@ def rebuild(info: ErrorInfo, known: Mapping[str, type[BaseException]]) -> BaseEx
 def _public_errors() -> dict[str, type[BaseException]]:
     own = {f"taskq.errors.{name}": getattr(errors, name) for name in errors.__all__}
     python = {f"builtins.{name}": value for name, value in vars(builtins).items() if isinstance(value, type)}
-    return {name: kind for name, kind in (own | python).items() if issubclass(kind, Exception)}
+    # A coroutine cannot raise the excluded ones: Python makes a RuntimeError of them.
+    excluded = (StopIteration, StopAsyncIteration)
+    return {
+        name: kind
+        for name, kind in (own | python).items()
+        if issubclass(kind, Exception) and not issubclass(kind, excluded)
+    }
 
 
 _BUILT_IN = _public_errors()

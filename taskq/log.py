@@ -17,10 +17,10 @@ _TOLD_IN_FULL = ("cannot start",)
 """Events whose error people read as the command line writes errors: all its lines, and nothing else."""
 
 
-def configure(format: str = "auto", level: str = "info", stream: TextIO | None = None) -> None:  # noqa: A002
+def configure(style: str = "auto", level: str = "info", stream: TextIO | None = None) -> None:
     """Set up the process's log. "auto" is "console" on a terminal and "json" elsewhere."""
     stream = stream or sys.stderr
-    console = is_for_people(format, stream)
+    console = is_for_people(style, stream)
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -33,8 +33,8 @@ def configure(format: str = "auto", level: str = "info", stream: TextIO | None =
     )
 
 
-def is_for_people(format: str, stream: TextIO | None = None) -> bool:  # noqa: A002
-    return format == "console" or (format == "auto" and (stream or sys.stderr).isatty())
+def is_for_people(style: str, stream: TextIO | None = None) -> bool:
+    return style == "console" or (style == "auto" and (stream or sys.stderr).isatty())
 
 
 def logger() -> Any:

@@ -91,6 +91,11 @@ class Reconnect:
     def __init__(self) -> None:
         self._ceiling = self.FIRST
 
+    @property
+    def failing(self) -> bool:
+        """Did the last try fail?"""
+        return self._ceiling > self.FIRST
+
     def failed(self, chance: float) -> float:
         """Seconds to wait; `chance` is drawn from [0, 1)."""
         wait = self._ceiling * (0.5 + chance / 2)

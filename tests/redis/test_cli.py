@@ -122,7 +122,7 @@ def test_the_project_says_where_and_flags_say_otherwise(console: Console, tmp_pa
 
 def test_an_app_that_a_flag_names_says_where(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
     module = ModuleType("shop")
-    module.app = TaskQ("redis://its", namespace="own")  # type: ignore[attr-defined]
+    module.app = TaskQ("redis://its", namespace="own")
     monkeypatch.setitem(sys.modules, "shop", module)
     console("status", "-A", "shop")
     console("status", env={"TASKQ_APP": "nowhere", "TASKQ_URL": "redis://a"})
@@ -649,7 +649,7 @@ def shop(broker: Broker, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> T
     @app.task(name="shop.f")
     def f(x: Any, y: Any = None) -> None: ...
 
-    module.app = app  # type: ignore[attr-defined]
+    module.app = app
     monkeypatch.setitem(sys.modules, "shop", module)
     return app
 

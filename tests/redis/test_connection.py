@@ -12,8 +12,9 @@ import redis
 from taskq.broker import calls
 from taskq.broker.broker import Broker
 from taskq.broker.call import Call
-from taskq.broker.connection import mask, pool_for, translate
+from taskq.broker.connection import pool_for, translate
 from taskq.broker.link import Link, Reconnect, values
+from taskq.config import mask
 from taskq.errors import BrokerError, BrokerUnavailable, ConfigError, QueueFull
 from tests.support.bench import ROUTE, Bench, body, job_id
 from tests.support.census import ask
@@ -37,7 +38,7 @@ class Faults:
         """A pool whose connections have these faults, but not while they connect."""
         pool, faults = pool_for(url), self
 
-        class Faulty(pool.connection_class):  # type: ignore[name-defined, misc]
+        class Faulty(pool.connection_class):
             asked = 0
 
             def pack_commands(self, commands: Iterable[object]) -> object:

@@ -69,6 +69,7 @@ def fail(kind: str, *args: Any) -> None:
         "picky": PickyError,
         "limit": TimeLimit,
         "retry": Retry,
+        "stop": StopIteration,
     }[kind](*args)
 
 
@@ -350,7 +351,7 @@ def test_a_signature_is_shown_as_it_was_written(shop: Shop) -> None:
     def f(name: str = "it's", *, size: int | None = None, **more: list[str]) -> None: ...
 
     with pytest.raises(BadArguments, match="got bad arguments") as caught:
-        shop.app.task(name="tasks.f")(f).enqueue(1, 2)  # type: ignore[call-arg, arg-type]
+        shop.app.task(name="tasks.f")(f).enqueue(1, 2)
     assert '  f(name: str = "it\'s", *, size: int | None = None, **more: list[str])\n' in str(caught.value)
 
 
@@ -536,11 +537,14 @@ def test_an_exception_that_cannot_be_built_from_its_arguments_is_a_failed_task(s
     assert error.text == "('picky', 0)"
 
 
-@pytest.mark.parametrize("kind", ["exit", "retry"])
-def test_what_would_end_the_waiting_program_is_a_failed_task(shop: Shop, kind: str) -> None:
+@pytest.mark.parametrize("kind", ["exit", "retry", "stop"])
+def test_what_would_end_the_waiting_program_or_loop_is_a_failed_task(shop: Shop, kind: str) -> None:
+    shop.app.task(name="tasks.other", retry_on=(SystemExit, Retry))(add)
     job = shop.fail.enqueue(kind, "x")
     shop.worker.work()
     assert isinstance(raised(job), TaskFailed)
+    with pytest.raises(TaskFailed):
+        asyncio.run(job.aresult(PATIENCE))
 
 
 def test_a_job_that_ran_too_long_says_so(shop: Shop) -> None:

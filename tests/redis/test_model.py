@@ -20,13 +20,7 @@ from typing import Any, TypeVar
 import pytest
 from hypothesis import HealthCheck, note, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    initialize,
-    invariant,
-    rule,
-    run_state_machine_as_test,
-)
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from taskq.broker import calls
 from taskq.broker.broker import Broker
@@ -63,6 +57,7 @@ SETTINGS = settings(
     database=None,
     deadline=None,
     print_blob=True,
+    report_multiple_bugs=False,
     suppress_health_check=list(HealthCheck),
 )
 
@@ -78,6 +73,11 @@ seeds = st.integers(0, 2**32)
 """Of all choices in a step. Hypothesis likes the same few numbers, so `Delivery.luck` mixes in how often each came."""
 
 
+def report(call: Call[Any], way: str) -> None:
+    """For the story that is told of a failure."""
+    note(f"{call.name} {call.args} is {way}")
+
+
 def shown(claim: Claim) -> tuple[str, list[bytes]]:
     return claim.lease, [job.member for job in claim.jobs]
 
@@ -91,7 +91,7 @@ class Actors:
         self.holds: dict[str, list[bytes]] = defaultdict(list)
         self.sequence: dict[str, int] = defaultdict(int)
         self.victims: list[str] = []
-        self.parked: list[bytes] = []
+        self.parked: dict[bytes, bytes] = {}
 
 
 class Delivery(RuleBasedStateMachine):
@@ -108,6 +108,7 @@ class Delivery(RuleBasedStateMachine):
         self.pass_time(START - clock.now())
 
     def pass_time(self, seconds: float) -> None:
+        note(f"{seconds:g} seconds pass")
         self.clock.advance(seconds)
         self.world.now = round(self.clock.now() * 1000)
 
@@ -122,7 +123,7 @@ class Delivery(RuleBasedStateMachine):
 
         The answer as the caller gets it: None where it got none.
         """
-        note(f"{call.name} {call.args} is {way}")
+        report(call, way)
         if way == "never sent":
             return None
         expected, answer = effect(), self.broker.run(call)
@@ -200,10 +201,10 @@ class Delivery(RuleBasedStateMachine):
         self.take(epoch, self.deliver(way, call, lambda: self.world.claim(epoch, sequence, wants, queues), shown))
 
     def unpark(self) -> None:
-        """Claim parked jobs that were seen just now or before; some may be parked no more."""
-        if self.pick([True, True, False]):
+        """Claim all jobs that were seen parked just now or before; some may be parked no more."""
+        if self.pick([True, False]):
             self.adopt()
-        epoch, parked, way = self.somebody(), self.actors.parked, self.way(WAYS_OF_A_CLAIM)
+        epoch, parked, way = self.somebody(), list(self.actors.parked), self.way(WAYS_OF_A_CLAIM)
         sequence = self.reserve(epoch, len(parked))
         call = calls.unpark(epoch, sequence, parked)
         self.take(epoch, self.deliver(way, call, lambda: self.world.unpark(epoch, sequence, parked), shown))
@@ -273,14 +274,14 @@ class Delivery(RuleBasedStateMachine):
         held = self.world.held[epoch]
         assert list(adopted.held) == sorted(held, key=lambda member: (held[member], member))
         self.actors.holds[epoch] = list(adopted.held)
-        self.actors.parked = [member for member, _ in adopted.parked]
+        self.actors.parked |= dict(adopted.parked)
 
     # Supervisors
 
     def of_supervisors(self) -> Deeds:
         room = len(self.actors.epochs) < MOST_EPOCHS
-        dies = {self.a_child_dies: 2 * bool(self.holders()), self.children_die: room / 3, self.spawn: room}
-        reaps = {self.reap_a_victim: 4 * bool(self.actors.victims), self.stop_or_go_on: 1}
+        dies: Deeds = {self.a_child_dies: 2 * bool(self.holders()), self.children_die: room / 3, self.spawn: room}
+        reaps: Deeds = {self.reap_a_victim: 4 * bool(self.actors.victims), self.stop_or_go_on: 1}
         return {self.time_passes: 4, self.promote: 2, self.register_late: 0.5, **dies, **reaps}
 
     def spawn(self) -> str:
@@ -308,6 +309,7 @@ class Delivery(RuleBasedStateMachine):
         due = self.world.next_due(self.world.delayed)
         call = calls.heartbeat(LEASE, GAP, {epoch: b"".join(sorted(ids)) for epoch, ids in running.items()})
         way = self.way()
+        report(call, way)
         for _ in range(TIMES.get(way, 1)):
             lost, victims = self.world.heartbeat(LEASE_MS, GAP_MS, running)
             beat = self.broker.run(call)
@@ -340,7 +342,9 @@ class Delivery(RuleBasedStateMachine):
     def reap(self, epoch: str, started: set[bytes] | None) -> None:
         certain = self.pick([True, False])
         call = calls.reap(epoch, b"lost", None if started is None else b"".join(sorted(started)), certain=certain)
-        for _ in range(TIMES.get(self.way(), 1)):
+        way = self.way()
+        report(call, way)
+        for _ in range(TIMES.get(way, 1)):
             reaped = self.broker.run(call)
             expected = self.world.reap(epoch, b"lost", started, alone_from=1 if certain else 2)
             assert (reaped.left, reaped.given_back, reaped.buried) == expected

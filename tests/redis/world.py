@@ -124,7 +124,7 @@ class World:
     def lines(self, queue: str, lane: str) -> list[str]:
         """The routes of one lane that have a line, in the order in which they are served."""
         mine = [route for route, line in self.ready.items() if line and route.split(":")[:2] == [queue, lane]]
-        return sorted(mine, key=lambda route: -int((*route.split(":"), DEFAULT_PRIORITY)[2]))
+        return sorted(mine, key=lambda route: -int([*route.split(":"), str(DEFAULT_PRIORITY)][2]))
 
     def _take(self, route: str, want: int) -> Members:
         """The first `want` places of a line; those of cancelled jobs are empty."""

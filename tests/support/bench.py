@@ -7,7 +7,7 @@ epoch that most tests use need not be said.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
 from taskq.broker import calls, keys
@@ -137,7 +137,7 @@ class Bench:
     def revive(self, jobs: str, route: str = ROUTE) -> list[Place]:
         return self.run(calls.revive([(job_id(name), route) for name in jobs.split()]))
 
-    def wait_for(self, jobs: str, client: bytes = b"client-1") -> list[bytes | None]:
+    def wait_for(self, jobs: str, client: bytes = b"client-1") -> Sequence[bytes | None]:
         return self.run(calls.await_outcome(client, ids(jobs)))
 
     # What is seen

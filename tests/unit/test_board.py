@@ -74,7 +74,7 @@ def fork(work: object) -> int:
     child = os.fork()
     if child == 0:
         try:
-            work()  # type: ignore[operator]
+            work()
         finally:
             os.kill(os.getpid(), signal.SIGKILL)
     return child

@@ -27,7 +27,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     def add(x: int, y: int) -> int:
         return x + y
 
-    module.app = app  # type: ignore[attr-defined]
+    module.app = app
     monkeypatch.setitem(sys.modules, "shop", module)
     return tmp_path
 

@@ -260,7 +260,7 @@ class Play:
     @property
     def reaped(self) -> list[tuple[str, bytes]]:
         """The epochs whose jobs it asks back, and the ids of those that count a loss."""
-        return [(call.args[0], call.args[4]) for call, _ in self.courier.posted if call.name == "reap"]  # type: ignore[misc]
+        return [(call.args[0], call.args[4]) for call, _ in self.courier.posted if call.name == "reap"]
 
     @property
     def over(self) -> bool:
@@ -561,7 +561,7 @@ def test_a_job_that_holds_the_gil_is_ended_by_a_kill_and_only_it_is_blamed(play:
 def test_a_child_that_is_stopped_for_longer_than_a_lease_is_killed_and_nobody_is_blamed(play: Play) -> None:
     first, _ = play.open()
     first.board.begin(0, A)
-    first.process.stopped = True  # type: ignore[attr-defined]
+    first.process.stopped = True
     play.pass_time(3.0 + 15.0)
     assert first.process.code is None
     play.pass_time(3.1)
@@ -574,9 +574,9 @@ def test_a_child_that_is_stopped_for_longer_than_a_lease_is_killed_and_nobody_is
 def test_a_child_that_goes_on_in_time_is_left_alone(play: Play) -> None:
     first, _ = play.open()
     for _ in range(4):
-        first.process.stopped = True  # type: ignore[attr-defined]
+        first.process.stopped = True
         play.pass_time(12.0)
-        first.process.stopped = False  # type: ignore[attr-defined]
+        first.process.stopped = False
         play.pass_time(6.0)
     assert first.process.code is None
 
@@ -866,9 +866,9 @@ def test_the_last_line_says_what_all_children_came_to(play: Play) -> None:
             play.signals.arrive(signal.SIGTERM, signal.SIGTERM)
         return actor
 
-    start, play.crew.start = play.crew.start, come_up  # type: ignore[method-assign]
+    start, play.crew.start = play.crew.start, come_up
     answers = {"promote": None, "heartbeat": QUIET, "reap": Reaped(0, 2, 1)}
-    play.courier.post = lambda call, then: then(answers[call.name])  # type: ignore[method-assign]
+    play.courier.post = lambda call, then: then(answers[call.name])
     for actor in play.crew.born:
         actor.close()
     play.crew.children.clear()

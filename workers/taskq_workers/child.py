@@ -30,7 +30,7 @@ from taskq_workers.channel import Channel, Message
 from taskq_workers.exchange import Exchange, Fenced, Identity
 from taskq_workers.lanes import AsyncLane, Lane, Shop, SoloLane, ThreadLane
 from taskq_workers.limits import Watch
-from taskq_workers.lines import log_outcome
+from taskq_workers.lines import log_outcome, tell_trouble
 from taskq_workers.loader import import_failure, load_app
 from taskq_workers.outcomes import Outcomes, Settled
 from taskq_workers.runner import Runner
@@ -248,3 +248,6 @@ class Child:
 
     def gave_back(self, jobs: int) -> None:
         self._board.count(Tally(given_back=jobs))
+
+    def troubled(self, error: BrokerError | None) -> None:
+        tell_trouble(self._log, self._assignment.epoch, error)

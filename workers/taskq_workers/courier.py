@@ -28,9 +28,12 @@ class _Errand:
 
 
 class Courier:
-    """Carries calls one after another; `then` gets each value. `troubled` is called with each error."""
+    """Carries calls one after another; `then` gets each value.
 
-    def __init__(self, broker: Broker, clock: Clock, troubled: Callable[[TaskqError], object]):
+    `troubled` is called with the error when trouble begins, and with None when it is over.
+    """
+
+    def __init__(self, broker: Broker, clock: Clock, troubled: Callable[[TaskqError | None], object]):
         self._link, self._clock, self._troubled = Link(broker), clock, troubled
         self._errands: deque[_Errand] = deque()
         self._reconnect = Reconnect()
@@ -75,7 +78,9 @@ class Courier:
         except TaskqError as error:
             self._stumble(error)
             return
-        self._reconnect.succeeded()
+        if self._reconnect.failing:
+            self._reconnect.succeeded()
+            self._troubled(None)
         self._wake_at = 0.0
         self._errands.popleft().then(value)
         self.go()
@@ -85,6 +90,7 @@ class Courier:
         return self._wake_at if self._errands else None
 
     def _stumble(self, error: TaskqError) -> None:
+        if not self._reconnect.failing:
+            self._troubled(error)
         self._link.close()
         self._wake_at = self._clock.monotonic() + self._reconnect.failed(random.random())
-        self._troubled(error)

@@ -26,7 +26,7 @@ from taskq.broker.keys import bells, member_route, route_lane
 from taskq.broker.link import Link, Reconnect, values
 from taskq.broker.records import Adopted, Claim, Claimed
 from taskq.clock import Clock
-from taskq.errors import BrokerError
+from taskq.errors import BrokerError, BrokerUnavailable
 from taskq_workers.budget import Budget
 from taskq_workers.commits import commits
 from taskq_workers.lanes import Lane
@@ -78,6 +78,7 @@ class Host(Protocol):
     def knows(self, body: bytes) -> bool: ...
     def written(self, batch: Sequence[Settled], dropped: set[bytes]) -> None: ...
     def gave_back(self, jobs: int) -> None: ...
+    def troubled(self, error: BrokerError | None) -> None: ...
 
 
 class Exchange:
@@ -121,8 +122,8 @@ class Exchange:
                 self._settle()
                 self._compare()
                 self._listen()
-            except BrokerError:
-                self._lost()
+            except BrokerError as error:
+                self._lost(error)
         self._withdraw_stalled()
         return self._wait(also)
 
@@ -149,7 +150,9 @@ class Exchange:
             if wants:
                 self._receive(wants, replies[-1])
             wants = {}
-        self._reconnect.succeeded()
+        if self._reconnect.failing:
+            self._reconnect.succeeded()
+            self._host.troubled(None)
 
     def _account(self, ended: list[Settled]) -> None:
         now = self._clock.monotonic()
@@ -255,8 +258,10 @@ class Exchange:
             self._dispatch(claim)
         self._parked_skip = self._parked_skip + PARKED_PAGE if len(found.parked) >= PARKED_PAGE else 0
 
-    def _lost(self) -> None:
+    def _lost(self, error: BrokerError) -> None:
         """The conversation broke: begin anew after a while, with the books compared first."""
+        if not self._reconnect.failing:
+            self._host.troubled(error)
         self._link.close()
         self._door.link.close()
         self._door.promised = {}
@@ -285,8 +290,8 @@ class Exchange:
         try:
             (count,) = values(self._link.exchange(calls.give_back(self._identity.epoch, [job.member for job in jobs])))
             self._host.gave_back(0 if self.open else count)
-        except BrokerError:
-            self._lost()
+        except BrokerError as error:
+            self._lost(error)
 
     # 3. wait
 
@@ -307,9 +312,9 @@ class Exchange:
             if rung:
                 self._answer_door()
             elif self._clock.monotonic() - self._door.since > PATIENCE:
-                self._lost()
-        except BrokerError:
-            self._lost()
+                self._lost(BrokerUnavailable(f"Redis has not answered for {PATIENCE:g} s"))
+        except BrokerError as error:
+            self._lost(error)
 
     def _until(self) -> float:
         """Seconds until something is due though nothing happens."""

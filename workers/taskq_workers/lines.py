@@ -1,10 +1,11 @@
-"""What the log says of one job: its outcome, how long it ran and waited, and which it is."""
+"""What the log says of one job, its outcome, how long it ran and waited, and which it is; and of trouble with Redis."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from taskq.broker.keys import member_id, member_route, route_queue
+from taskq.errors import TaskqError
 from taskq.ids import show
 from taskq.lifecycle import Bury, Delay, Finish, Park
 from taskq.units import brief
@@ -30,3 +31,11 @@ def log_outcome(log: Any, settled: Settled, written: bool) -> None:
         case Park(patience):
             why = f"this worker does not know the task; offered to others, dead in {brief(patience)}"
             log.warning(settled.task, outcome="parked", why=why, **which)
+
+
+def tell_trouble(log: Any, who: str, error: TaskqError | None) -> None:
+    """Trouble with Redis began (`error`), or is over (None)."""
+    if error is not None:
+        log.error("redis", who=who, error=str(error), note="trying again until it answers")
+    else:
+        log.warning("redis", who=who, note="answers again")

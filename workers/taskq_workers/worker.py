@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import dataclass
+from functools import partial
 
 from taskq import __version__, log
 from taskq.broker import embedded
@@ -17,6 +18,7 @@ from taskq_workers.channel import Channel, Message
 from taskq_workers.child import Assignment, rows_for, run_child
 from taskq_workers.courier import Courier
 from taskq_workers.crew import Berth, Crew, Life
+from taskq_workers.lines import tell_trouble
 from taskq_workers.signals import Signals
 from taskq_workers.supervisor import Lines, Supervisor
 
@@ -70,7 +72,7 @@ def greet(order: Order, introduction: Message) -> Lines:
     announce(order, introduction)
     url = introduction["url"]
     broker = Broker(embedded.resolve(url) if url.startswith("embedded:") else url, introduction["namespace"])
-    courier = Courier(broker, SYSTEM_CLOCK, lambda error: log.logger().error("redis", error=str(error)))
+    courier = Courier(broker, SYSTEM_CLOCK, partial(tell_trouble, log.logger(), "supervisor"))
     return Lines(courier, Bell(broker, order.settings.queues, SYSTEM_CLOCK))
 
 
