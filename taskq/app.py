@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, ParamSpec, Protocol, TypeVar, overload
+from typing import Any, ParamSpec, Protocol, TypeVar, Unpack, overload
 
 from taskq.broker import calls, embedded, keys
 from taskq.broker.broker import Broker
@@ -17,15 +17,13 @@ from taskq.broker.call import Call
 from taskq.clock import SYSTEM_CLOCK, Clock
 from taskq.codec import DEFAULT_LIMIT, HARD_LIMIT, ErrorInfo, Record, State, decode_job, decode_record, encode_record
 from taskq.config import advice, redis_url
-from taskq.declaration import RESULT_TTL, RETRIES, Exceptions, Lane, declare, module_name
+from taskq.declaration import RESULT_TTL, Declared, declare, module_name
 from taskq.errors import BrokerUnavailable, ConfigError, MalformedJob, ResultTimeout
 from taskq.ids import named_id, show
 from taskq.job import Job, Status
 from taskq.outbox import Outbox
 from taskq.results import Mailbox
-from taskq.retry import Backoff
 from taskq.tasks import AsyncTask, Task
-from taskq.units import Duration
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -86,20 +84,7 @@ class TaskQ:
     @overload
     def task(self, func: Callable[P, R], /) -> Task[P, R]: ...
     @overload
-    def task(
-        self,
-        /,
-        *,
-        name: str | None = None,
-        queue: str = "default",
-        pool: Lane | None = None,
-        retries: int = RETRIES,
-        retry_on: Exceptions = Exception,
-        no_retry_on: Exceptions = (),
-        backoff: Backoff | Duration | None = None,
-        timeout: Duration | None = None,
-        result_ttl: Duration = RESULT_TTL,
-    ) -> Decorator: ...
+    def task(self, /, **declared: Unpack[Declared]) -> Decorator: ...
     def task(self, func: Any = None, /, **declared: Any) -> Any:
         """Register a function as a task: `@app.task` or `@app.task(retries=5)`.
 
@@ -230,7 +215,7 @@ class TaskQ:
 
 def _home(func: Callable[..., Any]) -> tuple[str, str]:
     """Where a function is defined: a module that is loaded again defines the same ones again."""
-    return module_name(func), func.__qualname__
+    return module_name(func), getattr(func, "__qualname__", type(func).__qualname__)  # a partial has none
 
 
 def cancelled_record(name: str, now: float) -> bytes:
@@ -261,18 +246,7 @@ def task(func: Callable[P, Coroutine[Any, Any, R]], /) -> AsyncTask[P, R]: ...
 @overload
 def task(func: Callable[P, R], /) -> Task[P, R]: ...
 @overload
-def task(
-    *,
-    name: str | None = None,
-    queue: str = "default",
-    pool: Lane | None = None,
-    retries: int = RETRIES,
-    retry_on: Exceptions = Exception,
-    no_retry_on: Exceptions = (),
-    backoff: Backoff | Duration | None = None,
-    timeout: Duration | None = None,
-    result_ttl: Duration = RESULT_TTL,
-) -> Decorator: ...
+def task(**declared: Unpack[Declared]) -> Decorator: ...
 def task(func: Any = None, /, **declared: Any) -> Any:
     """`TaskQ.task` of the default app, which takes its URL from the environment or pyproject.toml."""
     return default_app().task(func, **declared) if func is not None else default_app().task(**declared)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, TypedDict, cast, get_args
 
 from taskq.broker import keys
 from taskq.errors import ConfigError
@@ -19,6 +19,20 @@ Lane = Literal["io", "cpu", "async"]
 Exceptions = type[BaseException] | tuple[type[BaseException], ...]
 RESULT_TTL = 3600.0
 RETRIES = 3
+
+
+class Declared(TypedDict, total=False):
+    """The options of `@app.task(...)`; `declare` has their defaults, `TaskQ.task` says what they mean."""
+
+    name: str | None
+    queue: str
+    pool: Lane | None
+    retries: int
+    retry_on: Exceptions
+    no_retry_on: Exceptions
+    backoff: Backoff | Duration | None
+    timeout: Duration | None
+    result_ttl: Duration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

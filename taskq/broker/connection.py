@@ -39,8 +39,7 @@ def pool_for(url: str) -> redis.ConnectionPool:
         "socket_connect_timeout": CONNECT_TIMEOUT,
         "socket_timeout": READ_TIMEOUT,
         "protocol": 2,
-        "max_connections": 2
-        ** 31,  # one for each thread that calls; redis-py 8 has a default of 100 and fails at the next
+        "max_connections": 1 << 31,  # one for each thread that calls; redis-py 8 would fail at the 101st
     }
     if not url.startswith("unix:"):
         options["socket_keepalive"] = True
@@ -49,9 +48,8 @@ def pool_for(url: str) -> redis.ConnectionPool:
     try:
         return redis.ConnectionPool.from_url(url, **options)
     except ValueError as error:
-        reason = str(error).split(" as '")[
-            0
-        ]  # "Port could not be cast to integer value as '...'" quotes a password with a "/"
+        # "Port could not be cast to integer value as '...'" quotes from a password that has a "/".
+        reason = str(error).split(" as '", maxsplit=1)[0]
         hint = "redis://[user:password@]host:port/db, with / : @ of the password as %2F %3A %40"
         raise ConfigError(f"cannot use the Redis URL {mask(url)!r}: {reason}\n  hint: {hint}") from None
 

@@ -18,7 +18,7 @@ def put_in(bench: Bench, place: str) -> None:
     elif place != "unknown":
         bench.hold("a")
         if place != "running":
-            {"done": bench.commit, "dead": bench.bury, "parked": bench.park}[place]("a")
+            getattr(bench, {"done": "commit", "dead": "bury", "parked": "park"}[place])("a")
     assert bench.place("a") == place
 
 

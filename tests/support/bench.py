@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from taskq.broker import calls, keys
 from taskq.broker.broker import Broker
@@ -93,18 +93,21 @@ class Bench:
         queue, lane = keys.route_queue(route), keys.route_lane(route)
         assert self.claim(epoch, (queue,), **{lane: len(jobs.split())}) == jobs
 
+    def _dropped(self, call: Call[tuple[bytes, ...]]) -> str:
+        return names(self.run(call))
+
     def commit(self, jobs: str, epoch: str = "w1", ttl: float = 60, record: bytes = b"ok", route: str = ROUTE) -> str:
         """Names of the jobs whose outcome was dropped."""
-        return names(self.run(calls.commit(epoch, [(m, ttl, "b3", record) for m in members(jobs, route)])))
+        return self._dropped(calls.commit(epoch, [(m, ttl, "b3", record) for m in members(jobs, route)]))
 
     def retry(self, jobs: str, epoch: str = "w1", delay: float = 10, history: bytes = b"1") -> str:
-        return names(self.run(calls.retry(epoch, [(m, delay, history) for m in members(jobs)])))
+        return self._dropped(calls.retry(epoch, [(m, delay, history) for m in members(jobs)]))
 
     def bury(self, jobs: str, epoch: str = "w1", record: bytes = b"failed", history: bytes = b"1") -> str:
-        return names(self.run(calls.bury(epoch, [(m, record, history) for m in members(jobs)])))
+        return self._dropped(calls.bury(epoch, [(m, record, history) for m in members(jobs)]))
 
     def park(self, jobs: str, epoch: str = "w1", patience: float = 600) -> str:
-        return names(self.run(calls.park(epoch, patience, members(jobs))))
+        return self._dropped(calls.park(epoch, patience, members(jobs)))
 
     def unpark_all(self, jobs: str, epoch: str = "w1") -> Claim:
         """What the broker answers to who knows the tasks of parked jobs."""
@@ -159,8 +162,10 @@ class Bench:
     def stored(self, row: str, name: str) -> bytes | None:
         """The field of one job in a hash of the model, or its result."""
         if row == "result":
-            return self.ask("GET", self.broker.key(row, job_id(name)))
-        return self.ask("HGET", self.broker.key(row), job_id(name))
+            found = self.ask("GET", self.broker.key(row, job_id(name)))
+        else:
+            found = self.ask("HGET", self.broker.key(row), job_id(name))
+        return cast("bytes | None", found)
 
     def lasts(self, name: str) -> float | None:
         """In how many seconds the record of a job expires; None where it never does."""
@@ -173,7 +178,7 @@ class Bench:
         return names(self.ask("LRANGE", self.broker.key("reply", client), 0, -1))
 
     def tokens(self, bell: str = ROUTE) -> int:
-        return self.ask("LLEN", self.broker.key("wake", bell))
+        return int(self.ask("LLEN", self.broker.key("wake", bell)))
 
     def hear(self, bell: str = ROUTE) -> bool:
         """Take the doorbell's token, as a fetcher does that waits for it."""

@@ -175,18 +175,20 @@ def test_a_class_of_a_module_goes_by_the_name_of_the_module() -> None:
 # Registering
 
 
-def test_two_modules_cannot_register_one_name() -> None:
+@pytest.mark.parametrize("other", [fetch, module_name, Adder(), functools.partial(add, 1)])
+def test_two_functions_cannot_have_one_name(other: Callable[..., Any]) -> None:
     app = TaskQ()
     app.task(name="add")(add)
     with pytest.raises(ConfigError) as caught:
-        app.task(name="add")(module_name)
+        app.task(name="add")(other)
     assert str(caught.value) == "task 'add' is registered twice\n  hint: give one of them another name="
 
 
-def test_a_module_may_register_a_name_again() -> None:
+@pytest.mark.parametrize("func", [add, Adder(), functools.partial(add, 1)])
+def test_a_module_that_is_loaded_again_may_register_its_functions_again(func: Callable[..., Any]) -> None:
     app = TaskQ()
-    app.task(name="add")(add)
-    again = app.task(name="add")(fetch)
+    app.task(name="add")(func)
+    again = app.task(name="add", retries=9)(func)
     assert app.tasks["add"] is again
 
 

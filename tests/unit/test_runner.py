@@ -477,7 +477,7 @@ def test_outside_of_jobs_there_is_no_current_job(shop: Shop) -> None:
     assert current_job() is None
     shop.run(lambda: None)
     assert current_job() is None
-    shop.run(raiser(SystemExit))
+    shop.run(raiser(SystemExit), name="tasks.exit")
     assert current_job() is None
 
 

@@ -9,15 +9,18 @@ process) and pays a Future a job.
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import threading
+import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
-from typing import Protocol
+from typing import Any, Protocol
 
+from taskq import exit_codes
 from taskq.broker.keys import member_id
 from taskq.broker.records import Claimed
 from taskq.errors import TimeLimit
@@ -67,6 +70,18 @@ class Shop:
         self.retire(f"{run.envelope.task} did not stop at its time limit")
 
 
+def or_die(work: Callable[..., object], *args: Any) -> None:
+    """What goes wrong outside of a job's own code would cost a slot, and its job would be held for ever.
+
+    So the process dies of it: its supervisor gives back what it held, and starts another.
+    """
+    try:
+        work(*args)
+    except BaseException:
+        traceback.print_exc()
+        os._exit(exit_codes.FAILED)
+
+
 class ThreadLane:
     """`threads` slots, each a thread that runs one job after another. `rows`: their places on the board."""
 
@@ -76,7 +91,7 @@ class ThreadLane:
         self._inbox: SimpleQueue[Claimed] = SimpleQueue()
         work = self._work_cpu if name == "cpu" else self._work
         for row in rows:
-            threading.Thread(target=work, args=(row,), name=f"taskq-{name}-{row}", daemon=True).start()
+            threading.Thread(target=or_die, args=(work, row), name=f"taskq-{name}-{row}", daemon=True).start()
 
     def start(self, jobs: Sequence[Claimed]) -> None:
         for job in jobs:
@@ -165,7 +180,11 @@ class AsyncLane:
             with suppress(IndexError):
                 task = self._loop.create_task(self._run(self._inbox.popleft(), self._rows.popleft()))
                 self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
+                task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        or_die(task.result)
 
     async def _run(self, job: Claimed, row: int) -> None:
         shop, run = self._shop, self._shop.runner.open(job)
