@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import faulthandler
+import gc
 import os
 import signal
 from collections import Counter
@@ -78,6 +79,7 @@ def run_child(assignment: Assignment, board: Board, channel: Channel, log: Any) 
         )
     except BaseException as error:
         return _fail(channel, import_failure(assignment.app, error), exit_codes.BAD_APP)
+    gc.freeze()  # what is loaded by now stays: the collector need not look at it again and again
     child = Child(assignment, app, broker, board, channel, log)
     channel.send({"ready": introduce(app, assignment, broker)})
     return child.run()
