@@ -4,18 +4,23 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+OLDEST := redis==5.0.0 msgpack==1.2.1 click==8.2.0 structlog==24.1.0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench clean
+.PHONY: help demo test test-oldest check bench clean
 
 help:  ## this list
-	@sed -n 's/^\([a-z]*\):.*##  *\(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
 
 demo: $(INSTALLED)  ## files, HTTP requests and primes, with a private Redis and a worker
 	@$(BIN)/python -m examples.guide.demo
 
 test: check  ## the static checks and the whole test suite
 	$(BIN)/python -m pytest
+	@$(MAKE) --no-print-directory test-oldest
+
+test-oldest: $(VENV)-oldest/.installed  ## what touches Redis, with the oldest libraries that are supported
+	$(VENV)-oldest/bin/python -m pytest -q tests/redis tests/process/test_outcomes.py
 
 check: $(INSTALLED)  ## the static checks: lint, format, types, imports
 	$(BIN)/ruff check .
@@ -30,7 +35,7 @@ bench: $(INSTALLED)  ## how fast this machine drains, how late io jobs start bes
 	@$(BIN)/python -m benchmarks.idle
 
 clean:  ## removes what the others made, and the data of the private Redis
-	rm -rf $(VENV) .taskq .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	rm -rf $(VENV) $(VENV)-oldest .taskq .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamp is there only while the environment is whole: an installation that was interrupted starts from nothing.
@@ -40,4 +45,9 @@ $(INSTALLED): pyproject.toml
 	@if [ -e $@ ]; then rm $@; else echo "setting up $(VENV)"; $(PYTHON) -m venv --clear $(VENV); fi || \
 		{ echo "error: cannot create $(VENV)"; echo "  hint: apt install python3-venv"; exit 1; } >&2
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev]"
+	@touch $@
+
+$(VENV)-oldest/.installed: $(INSTALLED)
+	@echo "setting up $(VENV)-oldest"; $(PYTHON) -m venv --clear $(VENV)-oldest
+	@$(VENV)-oldest/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[dev]" $(OLDEST)
 	@touch $@

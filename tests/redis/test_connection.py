@@ -190,6 +190,7 @@ def test_a_port_where_nobody_listens_is_reported_within_two_seconds(nobody_liste
     assert str(caught.value) == f"cannot reach Redis at redis://me:***@{host}:{nobody_listens}/0 (connection refused)"
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # redis-py 5.0 leaves a socket open
 @pytest.mark.parametrize("way", [0, 1], ids=["run", "link"])
 def test_a_socket_that_is_not_there_is_reported(way: int) -> None:
     with pytest.raises(BrokerUnavailable, match=r"unix:///nowhere/redis\.sock \(no such file or directory\)"):
