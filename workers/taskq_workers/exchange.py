@@ -252,7 +252,8 @@ class Exchange:
 
     def _unpark(self, found: Adopted) -> None:
         """Claim parked jobs whose task is known here: a worker that does not know it parked them."""
-        known = [member for member, body in found.parked if self._host.knows(body)]
+        ours = [(member, body) for member, body in found.parked if route_lane(member_route(member)) in self._desks]
+        known = [member for member, body in ours if self._host.knows(body)]
         if known and self.open:
             (claim,) = values(self._link.exchange(calls.unpark(self._identity.epoch, self._sequence, known)))
             self._dispatch(claim)

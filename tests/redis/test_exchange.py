@@ -1,0 +1,172 @@
+"""The loop of a worker process against a real server, with lanes that only keep what they are given."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pytest
+
+from taskq.broker import calls
+from taskq.broker.broker import Broker
+from taskq.broker.records import Claimed
+from taskq.errors import BrokerError
+from taskq.lifecycle import Finish
+from taskq_workers.channel import Channel
+from taskq_workers.exchange import BLOCK, Exchange, Identity
+from taskq_workers.outcomes import Outcomes, Settled
+from tests.support.clock import FakeClock
+
+EPOCH = "host-1-0"
+
+
+class Shelf:
+    """A lane whose jobs lie until the test takes them."""
+
+    def __init__(self, slots: int):
+        self.slots = slots
+        self.jobs: list[Claimed] = []
+
+    def start(self, jobs: Sequence[Claimed]) -> None:
+        self.jobs += jobs
+
+    def withdraw(self) -> list[Claimed]:
+        waiting, self.jobs = self.jobs[self.slots :], self.jobs[: self.slots]
+        return waiting
+
+
+class Stage:
+    """An exchange with an io and a cpu lane. It knows every task."""
+
+    def __init__(self, broker: Broker, clock: Any):
+        self.broker = broker
+        self.io, self.cpu, self.outcomes = Shelf(2), Shelf(1), Outcomes()
+        self.written_members: list[bytes] = []
+        self.dropped: set[bytes] = set()
+        self.returned = 0
+        self._awake, gone = Channel.pair()
+        gone.close()  # now it can always be read
+        lanes: dict[str, Any] = {"io": self.io, "cpu": self.cpu}
+        self.exchange = Exchange(Identity(EPOCH, ("default",)), broker, lanes, self.outcomes, clock, self)
+        broker.run(calls.register(EPOCH, 60, {}))
+
+    def step(self) -> None:
+        """One round that does not wait: there is always something to read."""
+        self.exchange.step([self._awake])
+
+    def close(self) -> None:
+        self._awake.close()
+        self.exchange._link.close()
+        self.exchange._door.link.close()
+
+    def knows(self, body: bytes) -> bool:
+        return True
+
+    def written(self, batch: Sequence[Settled], dropped: set[bytes]) -> None:
+        self.written_members += [settled.member for settled in batch]
+        self.dropped |= dropped
+
+    def gave_back(self, jobs: int) -> None:
+        self.returned += jobs
+
+    def troubled(self, error: BrokerError | None) -> None: ...
+
+    def enqueue(self, lane: str, count: int = 1) -> list[bytes]:
+        ids = [os.urandom(16) for _ in range(count)]
+        self.broker.run(calls.enqueue(f"default:{lane}", [(job_id, b"body") for job_id in ids]))
+        return [job_id + f"default:{lane}".encode() for job_id in ids]
+
+    def finish(self, shelf: Shelf, lane: str) -> None:
+        """The first job of a shelf ends well."""
+        job = shelf.jobs.pop(0)
+        self.outcomes.put(Settled(job.member, lane, "task", Finish(b"record"), 0.5, ttl=60, record=b"record"))
+
+    def ready(self, lane: str) -> list[bytes]:
+        return [
+            row.member for row in self.broker.run(calls.browse("queued", "default", 0, 100)) if lane in str(row.member)
+        ]
+
+
+@pytest.fixture
+def broker(redis_url: str) -> Iterator[Broker]:
+    broker = Broker(redis_url)
+    yield broker
+    broker.close()
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def stage(broker: Broker, clock: FakeClock) -> Iterator[Stage]:
+    stage = Stage(broker, clock)
+    yield stage
+    stage.close()
+
+
+def test_it_claims_no_more_than_there_are_slots_before_it_knows_how_long_jobs_take(stage: Stage) -> None:
+    stage.enqueue("io", 5)
+    stage.enqueue("cpu", 3)
+    stage.step()
+    assert (len(stage.io.jobs), len(stage.cpu.jobs)) == (2, 1)
+
+
+def test_what_has_ended_is_written_and_its_slot_filled_in_one_round(stage: Stage) -> None:
+    stage.enqueue("io", 3)
+    stage.step()
+    first = stage.io.jobs[0].member
+    stage.finish(stage.io, "io")
+    stage.step()
+    assert stage.written_members == [first]
+    assert len(stage.io.jobs) == 2
+    assert stage.broker.run(calls.locate(first[:16], "default:io")).place == "done"
+
+
+def test_a_lane_that_was_full_and_dry_is_listened_for_as_soon_as_it_has_room(stage: Stage) -> None:
+    stage.enqueue("io", 2)
+    stage.step()
+    while len(stage.io.jobs) < 2:
+        stage.step()
+    stage.finish(stage.io, "io")
+    stage.step()
+    late = stage.enqueue("io")
+    while not any(job.member in late for job in stage.io.jobs):
+        stage.step()
+
+
+def test_what_it_holds_without_knowing_is_given_back(broker: Broker, stage: Stage, clock: FakeClock) -> None:
+    (lost,) = stage.enqueue("io")
+    broker.run(calls.claim(EPOCH, 0, {"io": 1}, ["default"]))  # the answer never arrived
+    broker.run(calls.pause("default", "the test"))
+    clock.advance(BLOCK)
+    stage.enqueue("cpu")
+    stage.exchange._compare()
+    assert stage.ready("io") == [lost]
+
+
+def test_parked_jobs_of_other_lanes_are_left_alone(broker: Broker, stage: Stage, clock: FakeClock) -> None:
+    parked = stage.enqueue("async") + stage.enqueue("io")
+    broker.run(calls.register("other", 60, {}))
+    broker.run(calls.claim("other", 0, {"async": 1, "io": 1}, ["default"]))
+    broker.run(calls.park("other", 60, parked))
+    clock.advance(BLOCK)
+    stage.exchange._compare()
+    assert [job.member for job in stage.io.jobs] == parked[1:]
+    assert [row.member for row in broker.run(calls.browse("parked", "default", 0, 10))] == parked[:1]
+
+
+def test_when_it_closes_what_waits_goes_back_and_what_runs_may_end(stage: Stage) -> None:
+    enqueued = stage.enqueue("io", 4)
+    stage.step()
+    for _ in range(4):  # quick jobs: from now on some wait in the process
+        stage.exchange._desks["io"].budget.ended(0, 0.0, 0.0)
+    stage.exchange.close()
+    while not stage.exchange.idle:
+        if stage.io.jobs:
+            stage.finish(stage.io, "io")
+        stage.step()
+    assert stage.written_members == enqueued[:2]
+    assert stage.ready("io") == enqueued[2:]
