@@ -105,6 +105,7 @@ class Mailbox:
                 self._fetch(link, self._told(link))
                 backoff.succeeded()
             except BrokerError:
+                link.close()
                 time.sleep(backoff.failed(random.random()))
                 asked = float("-inf")
         link.close()

@@ -166,7 +166,8 @@ class Delivery(RuleBasedStateMachine):
         return {self.enqueue: 6, self.wait: 2, self.enqueue_a_crowd: len(self.world.bodies) < CROWD}
 
     def enqueue(self) -> None:
-        job, route, delay, content = self.pick(JOBS), self.pick(ROUTES), self.pick(DELAYS), b"body " + self.fresh()
+        job = self.pick(sorted(self.world.ghosts.keys() & set(JOBS)) * 5 + JOBS)
+        route, delay, content = self.pick(ROUTES), self.pick(DELAYS), b"body " + self.fresh()
         due = None if delay is None else self.world.now + round(delay * 1000)
         call = calls.enqueue(route, [(job, content)], delay=delay, named=True)
         self.deliver(self.way(), call, lambda: self.world.enqueue(job, content, route, due))

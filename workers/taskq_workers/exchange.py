@@ -175,14 +175,21 @@ class Exchange:
         return {name: room for name, room in rooms.items() if room > 0}
 
     def _claim(self, wants: dict[str, int]) -> Call[Claim]:
-        return calls.claim(self._identity.epoch, self._sequence, wants, self._identity.queues)
+        return calls.claim(self._identity.epoch, self._numbers(sum(wants.values())), wants, self._identity.queues)
+
+    def _numbers(self, count: int) -> int:
+        """The first of `count` numbers in claim order; used up even where the answer is lost."""
+        first, self._sequence = self._sequence, self._sequence + count
+        return first
 
     def _receive(self, wants: dict[str, int], claim: Claim) -> None:
-        """Take the answer to a claim. A lane that got less than it asked for is dry."""
+        """Take the answer to a claim. A lane that got less than it asked for is dry.
+
+        While the lease has run out nothing is known of the lines, and the bell that rang is silent again: none is dry.
+        """
         counts = self._dispatch(claim)
-        if claim.lease == "ok":
-            for name, want in wants.items():
-                self._desks[name].dry = counts.get(name, 0) < want
+        for name, want in wants.items():
+            self._desks[name].dry = claim.lease == "ok" and counts.get(name, 0) < want
 
     def _dispatch(self, claim: Claim) -> dict[str, int]:
         """Hand claimed jobs to their lanes; the answer is how many by lane. Raises Fenced."""
@@ -190,7 +197,6 @@ class Exchange:
             raise Fenced
         if claim.lease == "expired":
             self._resume_at = self._clock.monotonic() + EXPIRED_PAUSE
-        self._sequence += len(claim.jobs)
         by_lane: dict[str, list[Claimed]] = {}
         for job in claim.jobs:
             self._held[job.member] = job
@@ -255,7 +261,8 @@ class Exchange:
         ours = [(member, body) for member, body in found.parked if route_lane(member_route(member)) in self._desks]
         known = [member for member, body in ours if self._host.knows(body)]
         if known and self.open:
-            (claim,) = values(self._link.exchange(calls.unpark(self._identity.epoch, self._sequence, known)))
+            first = self._numbers(len(known))
+            (claim,) = values(self._link.exchange(calls.unpark(self._identity.epoch, first, known)))
             self._dispatch(claim)
         self._parked_skip = self._parked_skip + PARKED_PAGE if len(found.parked) >= PARKED_PAGE else 0
 
