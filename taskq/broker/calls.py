@@ -127,8 +127,8 @@ def doorbell(bells: Sequence[bytes], block: float) -> Call[bytes | None]:
     return Call("BLPOP", (*bells, block), lambda reply: cast("bytes", reply[0]) if reply else None, again=False)
 
 
-def poke(poke_key: bytes) -> Call[int]:
-    return Call("RPUSH", (poke_key, "1"), int)
+def poke(epoch: str) -> Call[int]:
+    return Call("poke", (epoch,), int)
 
 
 # Supervisors

@@ -44,14 +44,14 @@ class Floor:
         self.retired: list[str] = []
         runner = Runner(self.app.tasks, "w1", size_limit=self.app.size_limit, clock=clock, chance=lambda: 0.5)
         self.shop = Shop(runner, self.board, self.outcomes, Watch(clock), self.retired.append)
-        self._loops: list[asyncio.AbstractEventLoop] = []
+        self._loops: list[AsyncLane] = []
 
     def threads(self, slots: int, name: str = "io") -> ThreadLane:
         return ThreadLane(name, range(slots), self.shop)
 
     def loop(self, slots: int) -> AsyncLane:
         lane = AsyncLane(range(slots), self.shop)
-        self._loops.append(lane._loop)
+        self._loops.append(lane)
         return lane
 
     def job(self, func: Callable[..., Any], *args: Any, **declared: Any) -> Claimed:
@@ -69,10 +69,9 @@ class Floor:
         return settled
 
     def close(self) -> None:
-        for loop in self._loops:
-            ended = threading.Event()
-            loop.call_soon_threadsafe(lambda loop=loop, ended=ended: (loop.stop(), ended.set()))
-            ended.wait(PATIENCE)
+        for lane in self._loops:
+            lane.close()
+            loop = lane._loop
             eventually(lambda loop=loop: not loop.is_running())
             for task in asyncio.all_tasks(loop):
                 task.cancel()

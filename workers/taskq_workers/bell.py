@@ -51,6 +51,8 @@ class Bell:
 
     def answer(self) -> str:
         """Which bell rang: "timer", "solo", or "" for none."""
+        if not self._link.waiting:
+            return ""  # it was hung up in the same round
         self._again_at = 0.0
         try:
             (key,) = values(self._link.receive())

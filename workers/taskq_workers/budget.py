@@ -17,8 +17,9 @@ STALLED = 0.1
 class Budget:
     """The account of one lane. `outstanding`: jobs in the lane that have not ended. Times are in seconds."""
 
-    def __init__(self, slots: int):
+    def __init__(self, slots: int, most_ahead: int = MOST_AHEAD):
         self.slots = slots
+        self._most_ahead = most_ahead
         self.outstanding = 0
         self._average: float | None = None
         self._moved = 0.0
@@ -31,7 +32,7 @@ class Budget:
         """How many jobs may wait beyond the slots; none before it is known how long they take."""
         if self._average is None:
             return 0
-        return min(MOST_AHEAD, int(self.slots * AHEAD / max(self._average, 1e-6)))
+        return min(self._most_ahead, int(self.slots * AHEAD / max(self._average, 1e-6)))
 
     def took(self, jobs: int, now: float) -> None:
         if self.outstanding == 0:
@@ -42,7 +43,7 @@ class Budget:
         """`jobs` ended, after `took` seconds of running each on average."""
         self.outstanding -= jobs
         self._moved = now
-        weight = min(1.0, jobs / self.slots)
+        weight = min(1.0, jobs / self.slots) / 8  # one short job among long ones must not make the lane hoard
         self._average = took if self._average is None else self._average + (took - self._average) * weight
 
     def withdrawn(self, jobs: int) -> None:

@@ -251,5 +251,5 @@ class Child:
     def gave_back(self, jobs: int) -> None:
         self._board.count(Tally(given_back=jobs))
 
-    def troubled(self, error: BrokerError | None) -> None:
+    def troubled(self, error: TaskqError | None) -> None:
         tell_trouble(self._log, self._assignment.epoch, error)

@@ -73,6 +73,8 @@ class Courier:
 
     def read(self) -> None:
         """Take the reply that has arrived, and send the next call."""
+        if not self._link.waiting:
+            return  # it was given up in the same round
         try:
             (value,) = values(self._link.receive())
         except TaskqError as error:

@@ -22,12 +22,12 @@ from typing import Any, Protocol
 from taskq.broker import calls
 from taskq.broker.broker import Broker
 from taskq.broker.call import Call
-from taskq.broker.keys import bells, member_route, route_lane
+from taskq.broker.keys import SOLO, bells, member_route, route_lane
 from taskq.broker.link import Link, Reconnect, values
 from taskq.broker.records import Adopted, Claim, Claimed
 from taskq.clock import Clock
-from taskq.errors import BrokerError, BrokerUnavailable
-from taskq_workers.budget import Budget
+from taskq.errors import BrokerUnavailable, TaskqError
+from taskq_workers.budget import MOST_AHEAD, Budget
 from taskq_workers.commits import commits
 from taskq_workers.lanes import Lane
 from taskq_workers.outcomes import Outcomes, Settled
@@ -78,7 +78,7 @@ class Host(Protocol):
     def knows(self, body: bytes) -> bool: ...
     def written(self, batch: Sequence[Settled], dropped: set[bytes]) -> None: ...
     def gave_back(self, jobs: int) -> None: ...
-    def troubled(self, error: BrokerError | None) -> None: ...
+    def troubled(self, error: TaskqError | None) -> None: ...
 
 
 class Exchange:
@@ -94,7 +94,9 @@ class Exchange:
         host: Host,
     ):
         self._identity, self._broker, self._clock, self._host = identity, broker, clock, host
-        self._desks = {name: Desk(lane, Budget(lane.slots)) for name, lane in lanes.items()}
+        self._desks = {
+            name: Desk(lane, Budget(lane.slots, 0 if name == SOLO else MOST_AHEAD)) for name, lane in lanes.items()
+        }
         self._outcomes = outcomes
         self._link, self._door = Link(broker), Door(Link(broker))
         self._held: dict[bytes, Claimed] = {}
@@ -122,7 +124,7 @@ class Exchange:
                 self._settle()
                 self._compare()
                 self._listen()
-            except BrokerError as error:
+            except TaskqError as error:
                 self._lost(error)
         self._withdraw_stalled()
         return self._wait(also)
@@ -150,6 +152,10 @@ class Exchange:
             if wants:
                 self._receive(wants, replies[-1])
             wants = {}
+            self._succeeded()
+
+    def _succeeded(self) -> None:
+        """Redis has answered."""
         if self._reconnect.failing:
             self._reconnect.succeeded()
             self._host.troubled(None)
@@ -231,7 +237,7 @@ class Exchange:
 
     def _poke(self) -> None:
         """Make the door come back, to go out again for other lanes."""
-        values(self._link.exchange(calls.poke(self._broker.key("poke", self._identity.epoch))))
+        values(self._link.exchange(calls.poke(self._identity.epoch)))
         self._answer_door()
 
     def _answer_door(self) -> None:
@@ -251,6 +257,7 @@ class Exchange:
             self._link.exchange(calls.adopt(self._identity.epoch, self._parked_skip, self._identity.queues))
         )
         self._compared = now
+        self._succeeded()
         strangers = [member for member in found.held if member not in self._held]
         if strangers:
             values(self._link.exchange(calls.give_back(self._identity.epoch, strangers)))
@@ -266,7 +273,7 @@ class Exchange:
             self._dispatch(claim)
         self._parked_skip = self._parked_skip + PARKED_PAGE if len(found.parked) >= PARKED_PAGE else 0
 
-    def _lost(self, error: BrokerError) -> None:
+    def _lost(self, error: TaskqError) -> None:
         """The conversation broke: begin anew after a while, with the books compared first."""
         if not self._reconnect.failing:
             self._host.troubled(error)
@@ -298,17 +305,16 @@ class Exchange:
         try:
             (count,) = values(self._link.exchange(calls.give_back(self._identity.epoch, [job.member for job in jobs])))
             self._host.gave_back(0 if self.open else count)
-        except BrokerError as error:
+        except TaskqError as error:
             self._lost(error)
 
     # 3. wait
 
     def _wait(self, also: Sequence[Any]) -> list[Any]:
-        if not self._outcomes.doze():
-            return []
+        timeout = self._until() if self._outcomes.doze() else 0.0
         files = [self._outcomes, *also, *([self._door.link] if self._door.promised else [])]
         try:
-            ready = readable(files, self._until())
+            ready = readable(files, timeout)
         finally:
             self._outcomes.rouse()
         if self._door.promised:
@@ -321,7 +327,7 @@ class Exchange:
                 self._answer_door()
             elif self._clock.monotonic() - self._door.since > PATIENCE:
                 self._lost(BrokerUnavailable(f"Redis has not answered for {PATIENCE:g} s"))
-        except BrokerError as error:
+        except TaskqError as error:
             self._lost(error)
 
     def _until(self) -> float:

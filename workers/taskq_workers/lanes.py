@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from taskq import exit_codes
 from taskq.broker.keys import member_id
@@ -153,7 +153,8 @@ class AsyncLane:
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.new_event_loop()
         self._turned = self._loop.time()
-        threading.Thread(target=self._loop.run_forever, name="taskq-async", daemon=True).start()
+        self._open = True
+        threading.Thread(target=or_die, args=(self._run_forever,), name="taskq-async", daemon=True).start()
 
     def start(self, jobs: Sequence[Claimed]) -> None:
         self._inbox.extend(jobs)
@@ -182,9 +183,20 @@ class AsyncLane:
                 self._tasks.add(task)
                 task.add_done_callback(self._ended)
 
+    def _run_forever(self) -> None:
+        """A job can stop the loop, or have a task of its own exit: that ends neither the loop nor the other jobs."""
+        while self._open:
+            with suppress(SystemExit, KeyboardInterrupt):
+                self._loop.run_forever()
+
+    def close(self) -> None:
+        """Let the loop and its thread end."""
+        self._open = False
+        self._loop.call_soon_threadsafe(self._loop.stop)
+
     def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        or_die(task.result)
+        if task in self._tasks:  # it did not come to its end
+            or_die(task.result)
 
     async def _run(self, job: Claimed, row: int) -> None:
         shop, run = self._shop, self._shop.runner.open(job)
@@ -195,6 +207,7 @@ class AsyncLane:
             shop.end(run, row, await shop.runner.acall(run))
         self._rows.append(row)
         self._launch()
+        self._tasks.discard(cast("asyncio.Task[None]", asyncio.current_task()))
 
     async def _run_limited(self, run: Run, row: int) -> None:
         shop, ticket, task = self._shop, Ticket(), asyncio.current_task(self._loop)

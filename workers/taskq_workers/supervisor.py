@@ -284,6 +284,7 @@ class Supervisor:
                 child.kill(b"")
         if beat.victim is not None:
             self._reap(beat.victim, None)
+            self._times.beat = self._clock.monotonic()  # there may be more: a host has several processes
         self._promoted(beat.next_due)
 
     def _promoted(self, next_due: float | None) -> None:

@@ -1,8 +1,8 @@
 -- heartbeat: renew the leases of a supervisor's processes, and look for one process whose lease ran out.
 -- ARGV: 1 lease in ms, 2 outage gap in ms, 3.. epoch, ids it has started, ...
 -- returns: {epochs of ours that were declared dead, one victim or '', in how many ms the next delayed job is due or -1}
--- uses: workers worker fenced clock queues delayed
--- include: allow_oom now
+-- uses: ready workers worker fenced clock queues delayed parked wake config
+-- include: allow_oom now ring lines
 local stamp, lease, mine, lost = now(), tonumber(ARGV[1]), {}, {}
 local last = tonumber(redis.call('HGET', CLOCK, 'beat') or stamp)
 redis.call('HSET', CLOCK, 'beat', stamp)
@@ -26,7 +26,11 @@ end
 local victim = redis.call('SRANDMEMBER', FENCED) or redis.call('ZRANGEBYSCORE', WORKERS, '-inf', stamp, 'LIMIT', 0, 1)[1]
 local first = false
 for _, queue in ipairs(redis.call('SMEMBERS', QUEUES)) do
-  local due = tonumber(redis.call('ZRANGE', DELAYED .. queue, 0, 0, 'WITHSCORES')[2])
-  if due and (not first or due < first) then first = due end
+  for _, key in ipairs({DELAYED .. queue, PARKED .. queue}) do
+    local due = tonumber(redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')[2])
+    if due and (not first or due < first) then first = due end
+  end
+  -- Nobody looks at a solo line but who hears its bell, and whoever heard it may have died.
+  if redis.call('EXISTS', unpack(lines(queue, 'solo'))) > 0 then ring(queue, 'solo') end
 end
 return {lost, victim and not mine[victim] and victim or '', first and math.max(0, math.ceil(first - stamp)) or -1}
