@@ -320,7 +320,7 @@ def test_a_client_takes_what_it_was_told_in_two_calls(bench: Bench, link: Link) 
 
 def test_a_poke_wakes_the_fetcher_of_one_process(bench: Bench, link: Link) -> None:
     bell = bench.broker.key("poke", "w1")
-    bench.run(calls.poke(bell))
+    bench.run(calls.poke("w1"))
     assert link.exchange(calls.doorbell([bell], 1)) == [bell]
 
 

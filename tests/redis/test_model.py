@@ -307,7 +307,7 @@ class Delivery(RuleBasedStateMachine):
         self.pass_time(self.pick(MOMENTS))
         busy, epochs = self.pick([True, False]), [e for e in self.actors.epochs if e not in self.actors.stopped]
         running = {epoch: set(map(member_id, self.actors.holds[epoch])) if busy else set() for epoch in epochs}
-        due = self.world.next_due(self.world.delayed)
+        due = self.world.next_due(self.world.delayed, self.world.parked)
         call = calls.heartbeat(LEASE, GAP, {epoch: b"".join(sorted(ids)) for epoch, ids in running.items()})
         way = self.way()
         report(call, way)
