@@ -9,7 +9,6 @@ import inspect
 from collections.abc import Awaitable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property, update_wrapper
-from itertools import islice
 from typing import Any, Generic, ParamSpec, Protocol, Self, TypeVar, cast
 
 from taskq import ids
@@ -82,7 +81,9 @@ class Task(Generic[P, R]):
             raise ConfigError(
                 f"cannot enqueue many jobs of {self.name} with one job_id\n  hint: enqueue them one by one"
             )
-        encoded = [self._encode(tuple(args), {}) for args in arguments]
+        now = self._app.now()
+        bodies = [self._body(tuple(args), {}, now) for args in arguments]
+        encoded = list(zip(ids.new_ids(now, len(bodies)), bodies, strict=True))
         for batch in _batches(encoded):
             self._app.carry(self._call(batch))
         return [self._job(raw) for raw, _ in encoded]
@@ -113,15 +114,28 @@ class Task(Generic[P, R]):
     def _route(self) -> str:
         return keys.route(self._options.queue or self.declaration.queue, self.declaration.pool, self._options.priority)
 
+    @cached_property
+    def _arities(self) -> range:
+        """How many positional arguments fit, where there are no others; for any other call `bind` has to look."""
+        return _arities(self._signature)
+
     def _encode(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[bytes, bytes]:
+        now, key = self._app.now(), self._options.job_id
+        body = self._body(args, kwargs, now)
+        return (ids.new_id(now) if key is None else ids.named_id(key)), body
+
+    def _body(self, args: tuple[Any, ...], kwargs: dict[str, Any], now: float) -> bytes:
+        if kwargs or len(args) not in self._arities:
+            self._check(args, kwargs)
+        key = self._options.job_id
+        envelope = Envelope(task=self.name, args=args, kwargs=kwargs, enqueued_at=now, route=self._route, key=key)
+        return encode_job(envelope, self._app.size_limit, lambda: self._names(args, kwargs))
+
+    def _check(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         try:
             self._signature.bind(*args, **kwargs)
         except TypeError as error:
             raise BadArguments(self._complaint(args, kwargs, error)) from None
-        now, key = self._app.now(), self._options.job_id
-        envelope = Envelope(task=self.name, args=args, kwargs=kwargs, enqueued_at=now, route=self._route, key=key)
-        body = encode_job(envelope, self._app.size_limit, lambda: self._names(args, kwargs))
-        return (ids.new_id(now) if key is None else ids.named_id(key)), body
 
     def _names(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Mapping[str, object]:
         return self._signature.bind(*args, **kwargs).arguments
@@ -154,13 +168,24 @@ class AsyncTask(Task[P, R]):
         return cast("Coroutine[Any, Any, R]", self.declaration.func(*args, **kwargs))
 
 
+def _arities(signature: inspect.Signature) -> range:
+    parameters = signature.parameters.values()
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    if any(p.kind is p.KEYWORD_ONLY and p.default is p.empty for p in parameters):
+        return range(0)
+    return range(sum(p.default is p.empty for p in positional), len(positional) + 1)
+
+
 def _batches(encoded: Sequence[tuple[bytes, bytes]]) -> Iterator[list[tuple[bytes, bytes]]]:
-    todo = iter(encoded)
-    while batch := list(islice(todo, 1)):
-        size = len(batch[0][1])
-        while size < BATCH_BYTES and len(batch) < BATCH and (more := list(islice(todo, 1))):
-            batch += more
-            size += len(more[0][1])
+    batch: list[tuple[bytes, bytes]] = []
+    size = 0
+    for job in encoded:
+        if len(batch) == BATCH or size >= BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+        batch.append(job)
+        size += len(job[1])
+    if batch:
         yield batch
 
 

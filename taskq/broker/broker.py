@@ -1,6 +1,6 @@
 """The broker: one namespace on one Redis. It carries calls; what they mean is in `calls`, what they do in `scripts/`.
 
-calls.enqueue(...) -> Call -> Broker.run    on a pooled connection, for producers and operators
+calls.enqueue(...) -> Call -> Broker.run    on a connection that is idle, for producers and operators
                            -> Link          on a connection of its own, for loops that wait
 """
 
@@ -13,7 +13,7 @@ import redis
 
 from taskq.broker import keys
 from taskq.broker.call import Call
-from taskq.broker.connection import Connection, converse, is_unknown_script, pool_for, take, translate
+from taskq.broker.connection import Connection, converse, is_unknown_script, pool_for, translate
 from taskq.broker.scripts import load
 
 T = TypeVar("T")
@@ -21,7 +21,7 @@ Now = Callable[[], float]
 
 
 class Broker:
-    """`url` as redis-py takes it. `pool` and `now` (seconds) are for tests: other connections, another time."""
+    """`url` as redis-py takes it. `pool` makes the connections; it and `now` (seconds) are for tests."""
 
     def __init__(
         self, url: str, namespace: str = "taskq", *, pool: redis.ConnectionPool | None = None, now: Now | None = None
@@ -31,6 +31,7 @@ class Broker:
         self.prefix = keys.prefix(namespace)
         self._pool = pool or pool_for(url)
         self._now = now
+        self._idle: list[Connection] = []  # pop and append are atomic
 
     def key(self, name: str, rest: str | bytes = b"") -> bytes:
         """The full key of row `name` of the data model."""
@@ -43,18 +44,28 @@ class Broker:
         BrokerUnavailable, BrokerError, QueueFull.
         """
         try:
-            connection: Connection = take(self._pool)
+            connection = self._take(call)
             try:
                 reply = self._ask(connection, call)
             except BaseException:
                 # A TimeLimit in a job, too: the next to take this connection must not read the answer to `call`.
                 connection.disconnect()
                 raise
-            finally:
-                self._pool.release(connection)
         except (redis.RedisError, OSError) as error:
             raise translate(error, self.url) from None
+        self._idle.append(connection)
         return self.value(call, reply)
+
+    def _take(self, call: Call[Any]) -> Connection:
+        """The connection that was used last, or a new one. It may have died since: not good enough to send once."""
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            connection = self.connection()
+        if not call.again:
+            connection.disconnect()
+        connection.connect()  # nothing to do where it is connected
+        return connection
 
     def _ask(self, connection: Connection, call: Call[Any]) -> Any:
         try:
@@ -71,8 +82,10 @@ class Broker:
         return self._pool.make_connection()
 
     def close(self) -> None:
-        """Close the pool's connections. The broker can be used again."""
-        self._pool.disconnect()
+        """Close the connections that nobody uses. The broker can be used again."""
+        idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.disconnect()
 
     def words(self, call: Call[Any]) -> tuple[Any, ...]:
         """The command that `call` is sent as."""

@@ -54,11 +54,6 @@ def pool_for(url: str) -> redis.ConnectionPool:
         raise ConfigError(f"cannot use the Redis URL {mask(url)!r}: {reason}\n  hint: {hint}") from None
 
 
-def take(pool: redis.ConnectionPool) -> Connection:
-    """A connection of `pool`, maybe not connected yet; give it back with `pool.release`."""
-    return pool.get_connection("_") if int(redis.__version__.split(".", maxsplit=1)[0]) < 6 else pool.get_connection()
-
-
 def file_number(connection: Connection) -> int:
     """The file descriptor of a connected connection. redis-py has no public name for it."""
     return int(connection._sock.fileno())
