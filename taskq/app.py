@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
 from functools import cache
@@ -20,10 +21,11 @@ from taskq.config import advice, redis_url
 from taskq.declaration import RESULT_TTL, Declared, declare, module_name
 from taskq.errors import BrokerUnavailable, ConfigError, MalformedJob, ResultTimeout
 from taskq.ids import named_id, show
-from taskq.job import Job, Status
+from taskq.job import Job, Status, limit, read
 from taskq.outbox import Outbox
 from taskq.results import Mailbox
 from taskq.tasks import AsyncTask, Task
+from taskq.units import Duration
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -114,6 +116,37 @@ class TaskQ:
         self.tasks[declaration.name] = task
         return task
 
+    # Results
+
+    def gather(
+        self, jobs: Iterable[Job[Any]], timeout: Duration | None = None, *, return_exceptions: bool = False
+    ) -> list[Any]:
+        """The results of `jobs`, in their order, once all have one: a few round trips for thousands.
+
+        `timeout` (seconds, "10m", or a timedelta) is for all of them together. The first job without a result raises
+        what `Job.result` raises; with `return_exceptions` its error stands in the place of its result. Raises
+        ResultTimeout where some have no outcome in time.
+        """
+        handles = list(jobs)
+        outcomes = self.wait([job.raw for job in handles], limit(timeout))
+        return [self._read(outcome, return_exceptions) for outcome in outcomes]
+
+    async def agather(
+        self, jobs: Iterable[Job[Any]], timeout: Duration | None = None, *, return_exceptions: bool = False
+    ) -> list[Any]:
+        """`gather` for coroutines."""
+        handles = list(jobs)
+        outcomes = await self.await_([job.raw for job in handles], limit(timeout))
+        return [self._read(outcome, return_exceptions) for outcome in outcomes]
+
+    def _read(self, outcome: Future[bytes], return_exceptions: bool) -> Any:
+        try:
+            return read(outcome, self.exceptions)
+        except Exception as error:
+            if not return_exceptions:
+                raise
+            return error
+
     # The connection
 
     @property
@@ -164,29 +197,42 @@ class TaskQ:
         except BrokerUnavailable as error:
             raise BrokerUnavailable(f"{error}\n{advice(redis_url(self.url))}") from None
 
-    def wait(self, job_id: bytes, timeout: float | None) -> bytes:
-        """The outcome record of a job, once it is there."""
-        mailbox = self._connect().mailbox
-        (future,), call = mailbox.expect([job_id])
+    def wait(self, job_ids: Sequence[bytes], timeout: float | None) -> list[Future[bytes]]:
+        """The futures of the jobs' outcome records, all of them done. Raises ResultTimeout."""
+        mailbox, until = self._connect().mailbox, self._until(timeout)
+        futures, pages = mailbox.expect(job_ids)
         try:
-            mailbox.absorb([job_id], self.carry(call))
-            return future.result(timeout)
+            for page, call in pages:
+                mailbox.absorb(page, self.carry(call))
+            for future in futures:
+                future.exception(self._left(until))
         except FutureTimeout:
-            raise ResultTimeout(_late(job_id, timeout)) from None
+            raise ResultTimeout(_late(job_ids, futures, timeout)) from None
         finally:
-            mailbox.forget(job_id, future)
+            mailbox.forget(job_ids, futures)
+        return futures
 
-    async def await_(self, job_id: bytes, timeout: float | None) -> bytes:
+    async def await_(self, job_ids: Sequence[bytes], timeout: float | None) -> list[Future[bytes]]:
         """`wait` for coroutines."""
-        mailbox = self._connect().mailbox
-        (future,), call = mailbox.expect([job_id])
+        mailbox, until = self._connect().mailbox, self._until(timeout)
+        futures, pages = mailbox.expect(job_ids)
         try:
-            mailbox.absorb([job_id], await self.acarry(call))
-            return future.result() if future.done() else await asyncio.wait_for(asyncio.wrap_future(future), timeout)
-        except TimeoutError:
-            raise ResultTimeout(_late(job_id, timeout)) from None
+            for page, call in pages:
+                mailbox.absorb(page, await self.acarry(call))
+            for future in futures:
+                if not future.done():
+                    await _done(future, self._left(until))
+        except FutureTimeout:
+            raise ResultTimeout(_late(job_ids, futures, timeout)) from None
         finally:
-            mailbox.forget(job_id, future)
+            mailbox.forget(job_ids, futures)
+        return futures
+
+    def _until(self, timeout: float | None) -> float:
+        return float("inf") if timeout is None else self._clock.monotonic() + timeout
+
+    def _left(self, until: float) -> float | None:
+        return None if until == float("inf") else max(0.0, until - self._clock.monotonic())
 
     def job(self, job_id: str) -> Job[Any]:
         """A handle on a job enqueued elsewhere, by its id. Nothing is looked up yet."""
@@ -231,8 +277,19 @@ def outcome_record(state: State, error: ErrorInfo, now: float) -> bytes:
     )
 
 
-def _late(job_id: bytes, timeout: float | None) -> str:
-    return f"job {show(job_id)} has no outcome after {timeout:g} s of waiting\n  hint: taskq jobs show {show(job_id)}"
+async def _done(future: Future[bytes], timeout: float | None) -> None:
+    """Returns when `future` is done, whatever came of it. Raises TimeoutError."""
+    waiter = asyncio.wrap_future(future)
+    done, _ = await asyncio.wait([waiter], timeout=timeout)
+    if not done:
+        raise FutureTimeout
+    waiter.exception()  # asyncio logs errors that nobody looked at
+
+
+def _late(job_ids: Sequence[bytes], futures: Sequence[Future[bytes]], timeout: float | None) -> str:
+    late = [show(job_id) for job_id, future in zip(job_ids, futures, strict=True) if not future.done()]
+    who = f"job {late[0]} has" if len(job_ids) == 1 else f"{len(late)} of {len(job_ids)} jobs have"
+    return f"{who} no outcome after {timeout:g} s of waiting\n  hint: taskq jobs show {late[0]}"
 
 
 @cache

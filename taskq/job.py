@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, Protocol, TypeVar, cast
@@ -21,8 +22,8 @@ class Post(Protocol):
 
     @property
     def exceptions(self) -> Mapping[str, type[BaseException]]: ...
-    def wait(self, job_id: bytes, timeout: float | None) -> bytes: ...
-    async def await_(self, job_id: bytes, timeout: float | None) -> bytes: ...
+    def wait(self, job_ids: Sequence[bytes], timeout: float | None) -> list[Future[bytes]]: ...
+    async def await_(self, job_ids: Sequence[bytes], timeout: float | None) -> list[Future[bytes]]: ...
     def job_status(self, job_id: bytes, route: str) -> Status: ...
     def cancel_job(self, job_id: bytes, route: str, name: str) -> bool: ...
 
@@ -30,15 +31,15 @@ class Post(Protocol):
 class Job(Generic[R]):
     """A handle on an enqueued job. Make one with `task.enqueue(...)`, or `app.job(id)` for one enqueued elsewhere."""
 
-    __slots__ = ("_key", "_post", "_raw", "_route")
+    __slots__ = ("_key", "_post", "_route", "raw")
 
     def __init__(self, post: Post, raw: bytes, route: str, key: str | None = None):
-        self._post, self._raw, self._route, self._key = post, raw, route, key
+        self._post, self.raw, self._route, self._key = post, raw, route, key
 
     @property
     def id(self) -> str:
         """26 characters, or the id the user gave."""
-        return self._key or ids.show(self._raw)
+        return self._key or ids.show(self.raw)
 
     @property
     def queue(self) -> str:
@@ -52,30 +53,30 @@ class Job(Generic[R]):
         JobCancelled, TimeLimitExceeded, WorkerLost, UnknownTask, ResultNotStored for what else can become of a job;
         ResultTimeout; JobNotFound where the result expired or was never stored (`result_ttl=0`); BrokerUnavailable.
         """
-        return cast("R", unwrap(decode_record(self._post.wait(self._raw, limit(timeout))), self._post.exceptions))
+        (outcome,) = self._post.wait([self.raw], limit(timeout))
+        return cast("R", read(outcome, self._post.exceptions))
 
     async def aresult(self, timeout: Duration | None = None) -> R:
         """`result` for coroutines."""
-        return cast(
-            "R", unwrap(decode_record(await self._post.await_(self._raw, limit(timeout))), self._post.exceptions)
-        )
+        (outcome,) = await self._post.await_([self.raw], limit(timeout))
+        return cast("R", read(outcome, self._post.exceptions))
 
     def status(self) -> Status:
         """Where the job is: "queued", "delayed", "running", "parked", "dead", "done", "cancelled", or "unknown"."""
-        return self._post.job_status(self._raw, self._route)
+        return self._post.job_status(self.raw, self._route)
 
     def cancel(self) -> bool:
         """Cancel the job if no worker has taken it yet. True if it will not run."""
-        return self._post.cancel_job(self._raw, self._route, self.id)
+        return self._post.cancel_job(self.raw, self._route, self.id)
 
     def __repr__(self) -> str:
         return f"<Job {self.id} {self._route}>"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Job) and other._raw == self._raw
+        return isinstance(other, Job) and other.raw == self.raw
 
     def __hash__(self) -> int:
-        return hash(self._raw)
+        return hash(self.raw)
 
 
 def limit(timeout: Duration | None) -> float | None:
@@ -87,6 +88,11 @@ class RemoteTraceback(Exception):
 
     def __str__(self) -> str:
         return f"\n{self.args[0]}" if self.args else ""
+
+
+def read(outcome: Future[bytes], known: Mapping[str, type[BaseException]]) -> Any:
+    """The result in an encoded outcome record that is there, or its error raised, as `unwrap` does."""
+    return unwrap(decode_record(outcome.result()), known)
 
 
 def unwrap(record: Record, known: Mapping[str, type[BaseException]]) -> Any:

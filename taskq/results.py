@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future
-from itertools import chain, islice
+from itertools import chain
 
 from taskq.broker import calls
 from taskq.broker.broker import Broker
@@ -27,7 +27,10 @@ BLOCK = 2.0
 FORGOTTEN_AFTER = 30.0
 """Seconds of standing still (SIGSTOP, a sleeping laptop) after which replies may have expired: ask for all again."""
 PAGE = 500
+"""How many outcomes are asked for in one call."""
 Answers = Sequence[bytes | None]
+Page = tuple[Sequence[bytes], Call[Answers]]
+"""Some ids, and the call that asks for their outcomes."""
 
 
 class Mailbox:
@@ -42,15 +45,16 @@ class Mailbox:
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
-    def expect(self, job_ids: Sequence[bytes]) -> tuple[list[Future[bytes]], Call[Answers]]:
-        """A future for each id, and the call that has to be carried out; give its answers to `absorb`."""
+    def expect(self, job_ids: Sequence[bytes]) -> tuple[list[Future[bytes]], list[Page]]:
+        """A future for each id, and the calls that have to be carried out: give their answers to `absorb`."""
         futures: list[Future[bytes]] = [Future() for _ in job_ids]
         with self._changed:
             if self._closed:
                 raise BrokerError(CLOSED)
             for job_id, future in zip(job_ids, futures, strict=True):
                 self._waiting.setdefault(job_id, []).append(future)
-        return futures, calls.await_outcome(self._client, job_ids)
+        pages = [job_ids[at : at + PAGE] for at in range(0, len(job_ids), PAGE)]
+        return futures, [(page, calls.await_outcome(self._client, page)) for page in pages]
 
     def absorb(self, job_ids: Sequence[bytes], answers: Answers) -> None:
         """Resolve what is there already; the thread waits for the rest."""
@@ -62,12 +66,13 @@ class Mailbox:
                 self._start()
                 self._changed.notify()
 
-    def forget(self, job_id: bytes, future: Future[bytes]) -> None:
-        """Nobody waits for this `future` any more; others may wait for the same job."""
+    def forget(self, job_ids: Sequence[bytes], futures: Sequence[Future[bytes]]) -> None:
+        """Nobody waits for these `futures` any more; others may wait for the same jobs."""
         with self._changed:
-            others = [other for other in self._waiting.pop(job_id, ()) if other is not future]
-            if others:
-                self._waiting[job_id] = others
+            for job_id, future in zip(job_ids, futures, strict=True):
+                others = [other for other in self._waiting.pop(job_id, ()) if other is not future]
+                if others:
+                    self._waiting[job_id] = others
 
     def close(self) -> None:
         """Tell all who wait that there will be no answer, and let the thread end."""
@@ -122,8 +127,8 @@ class Mailbox:
         return [*first, *more]
 
     def _fetch(self, link: Link, job_ids: list[bytes]) -> None:
-        todo = iter(job_ids)
-        while page := list(islice(todo, PAGE)):
+        for at in range(0, len(job_ids), PAGE):
+            page = job_ids[at : at + PAGE]
             (answers,) = values(link.exchange(calls.await_outcome(self._client, page)))
             for job_id, answer in zip(page, answers, strict=True):
                 if answer is not None:

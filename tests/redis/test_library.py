@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import socket
 import threading
@@ -261,7 +262,7 @@ def test_a_delayed_job_runs_when_it_is_due(shop: Shop) -> None:
 
 def test_a_job_with_an_eta_is_due_at_that_moment(shop: Shop) -> None:
     job = shop.add.options(eta=datetime.fromtimestamp(shop.clock.now() + 60, UTC)).enqueue(1)
-    found = shop.app.broker.run(calls.locate(job._raw, "default:io"))
+    found = shop.app.broker.run(calls.locate(job.raw, "default:io"))
     assert (found.place, found.due) == ("delayed", shop.clock.now() + 60)
     assert job.cancel()
 
@@ -434,6 +435,71 @@ def test_hundreds_of_coroutines_wait_for_their_results_at_once(shop: Shop) -> No
 
     with shop.worker.serving():
         assert asyncio.run(main()) == list(range(0, 600, 2))
+
+
+def test_gather_answers_in_the_order_of_the_jobs_whether_they_have_run_or_not(shop: Shop) -> None:
+    done = shop.add.enqueue_many([(n,) for n in range(700)])
+    shop.worker.work()
+    jobs = [*shop.add.enqueue_many([(n,) for n in range(700, 1300)]), *reversed(done), done[3]]
+    with shop.worker.serving():
+        assert shop.app.gather(jobs, PATIENCE) == [*range(700, 1300), *reversed(range(700)), 3]
+    assert asyncio.run(shop.app.agather(iter(jobs), PATIENCE)) == [*range(700, 1300), *reversed(range(700)), 3]
+    assert shop.app.gather([]) == []
+
+
+def test_gather_of_results_that_are_there_takes_a_round_trip_for_five_hundred(shop: Shop) -> None:
+    jobs = shop.add.enqueue_many([(n,) for n in range(1000)])
+    shop.worker.work()
+    shop.app.trips = 0
+    shop.app.gather(jobs, PATIENCE)
+    assert shop.app.trips == 2
+
+
+def test_gather_of_coroutines_waits_for_jobs_that_have_not_run(shop: Shop) -> None:
+    async def main() -> list[int]:
+        jobs = shop.add.enqueue_many([(n,) for n in range(5)])
+        wait = asyncio.create_task(shop.app.agather(jobs, PATIENCE))
+        await asyncio.to_thread(registered, shop.app.broker, 5)
+        await asyncio.to_thread(shop.worker.work)
+        return await wait
+
+    assert asyncio.run(main()) == list(range(5))
+
+
+def test_gather_raises_the_first_error_or_puts_all_of_them_in_place(shop: Shop) -> None:
+    gone = shop.app.job("01JD0000000000000000000000")
+    jobs: list[Job[Any]] = [shop.add.enqueue(1), shop.fail.enqueue("value", "bad"), gone, shop.add.enqueue(2)]
+    shop.worker.work()
+    for gather in (shop.app.gather, lambda *args, **kwargs: asyncio.run(shop.app.agather(*args, **kwargs))):
+        with pytest.raises(ValueError, match="bad"):
+            gather(jobs, PATIENCE)
+        one, bad, missing, two = gather(jobs, PATIENCE, return_exceptions=True)
+        assert (one, repr(bad), type(missing), two) == (1, "ValueError('bad')", JobNotFound, 2)
+
+
+def test_a_coroutine_that_gathers_errors_leaves_none_for_asyncio_to_complain_of(shop: Shop) -> None:
+    async def main() -> list[str]:
+        complaints: list[str] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context["message"]))
+        job = shop.add.enqueue(1)
+        wait = asyncio.create_task(shop.app.agather([job], PATIENCE, return_exceptions=True))
+        await asyncio.to_thread(registered, shop.app.broker, 1)
+        mailbox = shop.app._connect().mailbox
+        await asyncio.to_thread(mailbox.absorb, [job.raw], [b""])
+        assert [type(error) for error in await wait] == [JobNotFound]
+        gc.collect()
+        return complaints
+
+    assert asyncio.run(main()) == []
+
+
+def test_gather_says_how_many_jobs_are_late(shop: Shop) -> None:
+    done = shop.add.enqueue(1)
+    shop.worker.work()
+    jobs = [done, *shop.add.enqueue_many([(1,), (2,)])]
+    for gather in (shop.app.gather, lambda *args: asyncio.run(shop.app.agather(*args))):
+        with pytest.raises(ResultTimeout, match=f"2 of 3 jobs have no outcome after 0.001 s.*\n.*{jobs[1].id}"):
+            gather(jobs, "1ms")
 
 
 def test_several_wait_for_one_job_and_one_gives_up(shop: Shop) -> None:
@@ -624,7 +690,7 @@ def test_who_waits_for_a_job_that_is_deleted_is_told(shop: Shop) -> None:
     job = shop.add.enqueue(1)
     with waiting(job) as (get,):
         registered(shop.app.broker, 1)
-        shop.app.broker.run(calls.delete([(job._raw, job._route)]))
+        shop.app.broker.run(calls.delete([(job.raw, job._route)]))
         with pytest.raises(JobNotFound):
             get()
     shop.worker.work()
