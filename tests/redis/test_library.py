@@ -487,6 +487,7 @@ def test_a_coroutine_that_gathers_errors_leaves_none_for_asyncio_to_complain_of(
         mailbox = shop.app._connect().mailbox
         await asyncio.to_thread(mailbox.absorb, [job.raw], [b""])
         assert [type(error) for error in await wait] == [JobNotFound]
+        del wait  # the errors, with all that their frames hold
         gc.collect()
         return complaints
 
