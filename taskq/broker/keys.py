@@ -50,6 +50,7 @@ MODEL = {
     "wake": Key("wake:", "list", "by queue:lane, or 'timer': doorbells; at most one token, never a job"),
     "poke": Key("poke:", "list", "by epoch: the doorbell of one worker process"),
     "queues": Key("queues", "set", "every queue that ever had a job"),
+    "levels": Key("levels", "set", "every queue:lane that ever had a job of another priority than the default"),
     "config": Key("config:", "hash", "by queue: 'paused' -> who and when"),
     "stats": Key("stats:", "hash", "by queue:minute: counters and run-time buckets (kept for a day)"),
     "workers": Key("workers", "zset", "epoch -> lease expiry (ms) of every live worker process"),

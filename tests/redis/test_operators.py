@@ -269,6 +269,33 @@ def test_each_lane_has_its_own_doorbell(bench: Bench) -> None:
     assert (bench.tokens("default:cpu"), bench.tokens()) == (1, 0)
 
 
+def test_who_heard_a_bell_and_took_other_jobs_instead_rings_it_again(bench: Bench) -> None:
+    bench.enqueue("m", "mail:io")
+    bench.enqueue("a b")
+    for bell in ("mail:io", "default:io"):
+        assert bench.hear(bell)
+    assert bench.claim(queues=("default", "mail"), io=2) == "a b"
+    assert (bench.tokens(), bench.tokens("mail:io")) == (0, 1)
+
+
+def test_who_passed_over_cancelled_jobs_only_rings_for_those_behind(bench: Bench) -> None:
+    bench.enqueue("a b c")
+    bench.cancel("a b")
+    bench.hear()
+    assert bench.claim(io=2) == ""
+    assert bench.tokens() == 1
+    assert bench.claim() == "c"
+
+
+def test_a_queue_that_never_had_a_priority_is_one_line(bench: Bench) -> None:
+    bench.enqueue("a", "default:cpu:9")
+    bench.enqueue("b")
+    assert bench.ask("SMEMBERS", bench.broker.key("levels")) in ({b"default:cpu"}, [b"default:cpu"])
+    assert bench.claim(io=1, cpu=1) == "b a"
+    bench.enqueue("c", "mail:io:0", delay=1)
+    assert set(bench.ask("SMEMBERS", bench.broker.key("levels"))) == {b"default:cpu", b"mail:io"}
+
+
 def test_a_refused_enqueue_does_not_ring(bench: Bench) -> None:
     bench.hold("a")
     bench.hear()

@@ -42,6 +42,7 @@ class World:
         self.paused: set[str] = set()
         self.awaited: dict[bytes, list[bytes]] = {}
         self.told: dict[bytes, list[bytes]] = defaultdict(list)
+        self.levels: set[str] = set()
 
     def census(self) -> dict[str, dict[str, Any]]:
         """The rows of the data model that the world knows about."""
@@ -68,6 +69,7 @@ class World:
             "workers": one({epoch.encode(): expiry for epoch, expiry in self.leases.items()}),
             "fenced": one({epoch.encode() for epoch in self.fenced}),
             "config": {queue: {b"paused": b"me"} for queue in self.paused},
+            "levels": one({line.encode() for line in self.levels}),
         }
 
     # Producers
@@ -76,6 +78,8 @@ class World:
         if job in self.bodies or job in self.records or job in self.ghosts:
             return 0
         self.bodies[job], self.home[job] = body, route
+        if len(route.split(":")) > 2:
+            self.levels.add(":".join(route.split(":")[:2]))
         if due is None:
             self.ready[route].append(job + route.encode())
         else:

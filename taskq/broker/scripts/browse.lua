@@ -1,7 +1,7 @@
 -- browse: a page of the jobs of one queue that are in one state, with their bodies; newest death first, else next to run first.
 -- ARGV: 1 state (queued, delayed, parked or dead), 2 queue, 3 how many to pass over, 4 how many at the most
 -- returns: rows {member, time in ms or '', body, record of the dead or ''}
--- uses: ready jobs delayed parked dead result
+-- uses: ready jobs delayed parked dead result levels
 -- include: route lines
 local state, queue, skip, limit = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local rows = {}

@@ -2,7 +2,7 @@
 -- ARGV: 1 epoch, 2 sequence number of the first, 3 how many lanes L, then L pairs lane, want, then the queues in order
 -- returns: {'ok', members, bodies, {index, history, losses, ...} of those that failed or were lost before},
 --          {'expired'} while the lease has run out, {'fenced'} once the epoch was declared dead
--- uses: ready jobs held attempts losses cancelled workers wake config
+-- uses: ready jobs held attempts losses cancelled workers wake config levels
 -- include: allow_oom now route ring lines lease troubled
 local epoch, sequence, lanes = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local lease = lease_of(epoch)
@@ -12,7 +12,7 @@ local members, bodies = {}, {}
 -- Held first, then out of line: whatever prefix of these writes survives a crash, no job is in no place.
 local function take(key, want)
   local line = want > 0 and redis.call('LRANGE', key, 0, want - 1) or {}
-  if #line == 0 then return want end
+  if #line == 0 then return 0, 0 end
   local ids, holds = {}, {}
   for i, member in ipairs(line) do ids[i] = id_of(member) end
   for i, body in ipairs(redis.call('HMGET', JOBS, unpack(ids))) do
@@ -26,19 +26,21 @@ local function take(key, want)
   end
   if #holds > 0 then redis.call('ZADD', HELD .. epoch, unpack(holds)) end
   redis.call('LPOP', key, #line)
-  return want - #holds / 2
+  return #holds / 2, #line
 end
 
 for q = 4 + 2 * lanes, #ARGV do
   local queue = ARGV[q]
   local open = redis.call('HEXISTS', CONFIG .. queue, 'paused') == 0
   for l = 4, open and 2 + 2 * lanes or 0, 2 do
-    local levels = lines(queue, ARGV[l])
-    if redis.call('EXISTS', unpack(levels)) > 0 then
-      for _, key in ipairs(levels) do ARGV[l + 1] = take(key, tonumber(ARGV[l + 1])) end
-      -- The baton: who leaves jobs behind wakes the next fetcher.
-      if redis.call('EXISTS', unpack(levels)) > 0 then ring(queue, ARGV[l]) end
+    local levels, left, passed = lines(queue, ARGV[l]), tonumber(ARGV[l + 1]), 0
+    for _, key in ipairs(levels) do
+      local got, popped = take(key, left)
+      left, passed = left - got, passed + popped
     end
+    -- The baton: who leaves jobs behind, or took others instead of them, wakes the next fetcher.
+    if (passed > 0 or left == 0) and redis.call('EXISTS', unpack(levels)) > 0 then ring(queue, ARGV[l]) end
+    ARGV[l + 1] = left
   end
 end
 

@@ -1,7 +1,7 @@
 -- enqueue: store new jobs and put them in line, or aside until they are due; each id once.
 -- ARGV: 1 route, 2 delay in ms or '', 3 due time in ms or '', 4 'named' where the user chose the id, 5.. id, body, ...
 -- returns: how many were stored; an id that is known already is refused
--- uses: ready jobs delayed result cancelled queues wake config stats
+-- uses: ready jobs delayed result cancelled queues levels wake config stats
 -- include: now route ring delay count
 local route, named = ARGV[1], ARGV[4] == 'named'
 local members = {}
@@ -15,6 +15,7 @@ end
 if #members == 0 then return 0 end
 
 local stamp, queue, lane = now(), split(route)
+if #route > #queue + #lane + 1 then redis.call('SADD', LEVELS, queue .. ':' .. lane) end
 if ARGV[2] == '' and ARGV[3] == '' then
   if redis.call('RPUSH', READY .. route, unpack(members)) == #members then
     redis.call('SADD', QUEUES, queue)

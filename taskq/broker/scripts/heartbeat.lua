@@ -1,7 +1,7 @@
 -- heartbeat: renew the leases of a supervisor's processes, and look for one process whose lease ran out.
 -- ARGV: 1 lease in ms, 2 outage gap in ms, 3.. epoch, ids it has started, ...
 -- returns: {epochs of ours that were declared dead, one victim or '', in how many ms the next delayed job is due or -1}
--- uses: ready workers worker fenced clock queues delayed parked wake config
+-- uses: ready workers worker fenced clock queues delayed parked wake config levels
 -- include: allow_oom now ring lines
 local stamp, lease, mine, lost = now(), tonumber(ARGV[1]), {}, {}
 local last = tonumber(redis.call('HGET', CLOCK, 'beat') or stamp)

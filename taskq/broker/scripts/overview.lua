@@ -1,7 +1,7 @@
 -- overview: one row for each queue that ever had a job.
 -- ARGV: 1 how many minutes of counters to add up
 -- returns: rows {queue, ready, delayed, parked, dead, paused by or '', body of the oldest in line or '', {counter, n, ...}}
--- uses: ready jobs delayed parked dead queues config stats
+-- uses: ready jobs delayed parked dead queues config stats levels
 -- include: now route lines
 local rows, minute = {}, math.floor(now() / 60000)
 local function waiting(queue)

@@ -1,7 +1,7 @@
 -- pending: is there anything left to run now? Delayed and parked jobs do not count.
 -- ARGV: 1.. queues
 -- returns: {ready lists of those queues that are not empty, jobs held by any worker process}
--- uses: ready held workers fenced
+-- uses: ready held workers fenced levels
 -- include: lines
 local ready, held = 0, 0
 for i = 1, #ARGV do
