@@ -64,7 +64,7 @@ class Floor:
             settled += self.outcomes.take()
             if len(settled) < jobs and self.outcomes.doze():
                 assert readable([self.outcomes], PATIENCE), f"only {len(settled)} outcomes"
-                self.outcomes.rouse()
+                self.outcomes.rouse(woken=True)
         assert self.outcomes.take() == []
         return settled
 

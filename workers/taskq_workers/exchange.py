@@ -36,6 +36,8 @@ from taskq_workers.waiting import readable
 BLOCK = 2.0
 """Seconds that the door waits at a time; after each the books are compared with Redis."""
 PATIENCE = BLOCK + 3.0
+HEAD_START = 0.001
+"""Seconds that jobs get which arrive in an idle process, before this thread goes on and takes the GIL from them."""
 EXPIRED_PAUSE = 0.1
 """Seconds until the next claim, where the lease had run out and the supervisor has to renew it first."""
 MOST_CLAIMED = 1000
@@ -105,6 +107,7 @@ class Exchange:
         self._parked_skip = 0
         self._compared = clock.monotonic()
         self._reconnect, self._resume_at = Reconnect(), 0.0
+        self._woken = False
         self.open = True
 
     @property
@@ -119,6 +122,9 @@ class Exchange:
 
     def step(self, also: Sequence[Any] = ()) -> list[Any]:
         """One round. The answer is which of the files `also` can be read. Raises Fenced."""
+        if self._woken:
+            self._woken = False
+            return self._wait(also, HEAD_START)
         if self._clock.monotonic() >= self._resume_at:
             try:
                 self._settle()
@@ -127,7 +133,7 @@ class Exchange:
             except TaskqError as error:
                 self._lost(error)
         self._withdraw_stalled()
-        return self._wait(also)
+        return self._wait(also, self._until())
 
     def close(self) -> None:
         """Take no more jobs, and give back what has not started. `step` goes on until what runs has ended."""
@@ -244,7 +250,9 @@ class Exchange:
         promised = self._door.promised
         _, claim = values(self._door.link.receive())
         self._door.promised = {}
+        idle = not self._held
         self._receive(promised, claim)
+        self._woken = idle and bool(self._held)
 
     # compare
 
@@ -310,13 +318,11 @@ class Exchange:
 
     # 3. wait
 
-    def _wait(self, also: Sequence[Any]) -> list[Any]:
-        timeout = self._until() if self._outcomes.doze() else 0.0
+    def _wait(self, also: Sequence[Any], timeout: float) -> list[Any]:
+        timeout = timeout if self._outcomes.doze() else 0.0
         files = [self._outcomes, *also, *([self._door.link] if self._door.promised else [])]
-        try:
-            ready = readable(files, timeout)
-        finally:
-            self._outcomes.rouse()
+        ready = readable(files, timeout)
+        self._outcomes.rouse(woken=self._outcomes in ready)
         if self._door.promised:
             self._attend(self._door.link in ready)
         return [file for file in ready if file in also]

@@ -69,10 +69,8 @@ class Outcomes:
             return False
         return True
 
-    def rouse(self) -> None:
-        """After selecting."""
+    def rouse(self, *, woken: bool) -> None:
+        """After selecting. `woken`: was this among what can be read?"""
         self._awake = True
-        try:
+        if woken:
             os.read(self._reader, 4096)
-        except BlockingIOError:
-            return
