@@ -244,6 +244,17 @@ def _worker_row(epoch: bytes, lease: int, held: list[bytes], flat: list[bytes]) 
     return WorkerRow(epoch.decode(), lease / 1000, tuple(held), info)
 
 
+def scan(cursor: int, pattern: bytes, step: int) -> Call[tuple[int, list[bytes]]]:
+    """Keys like `pattern` among the next `step` or so of the server; then the cursor to go on with, 0 at the end."""
+    words = (cursor, "MATCH", pattern, "COUNT", step)
+    return Call("SCAN", words, lambda reply: (int(reply[0]), reply[1]))
+
+
+def unlink(keys: Sequence[bytes]) -> Call[int]:
+    """Remove keys; the answer is how many there were."""
+    return Call("UNLINK", tuple(keys), int)
+
+
 def ping() -> Call[bool]:
     return Call("PING", (), bool)
 

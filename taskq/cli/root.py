@@ -17,6 +17,7 @@ from taskq.cli.session import Session
 SECTIONS = {
     "Run": {
         "worker": ("taskq.cli.worker:worker", "Run the jobs of an app until told to stop."),
+        "bench": ("taskq.cli.bench.command:bench", "This machine and this Redis: jobs/s, latency, memory."),
     },
     "Look": {
         "status": ("taskq.cli.status:status", "Queues and workers on one screen; exit 1 when something is wrong."),

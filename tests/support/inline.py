@@ -80,7 +80,7 @@ class Inline:
             yield
         finally:
             over.set()
-            self._app.broker.run(calls.poke(self._poke))
+            self._app.broker.run(calls.poke(self._epoch))
             thread.join(20)
 
     def _serve(self, over: threading.Event) -> None:
