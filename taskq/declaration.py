@@ -12,6 +12,7 @@ from typing import Any, Literal, TypedDict, cast, get_args
 
 from taskq.broker import keys
 from taskq.errors import ConfigError
+from taskq.lifecycle import Policy
 from taskq.retry import Backoff, make_backoff
 from taskq.units import Duration, seconds
 
@@ -36,17 +37,18 @@ class Declared(TypedDict, total=False):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Declaration:
-    """What `@app.task(...)` said. Durations in seconds; `timeout` None is no limit, `result_ttl` 0 stores no result."""
+class Declaration(Policy):
+    """What `@app.task(...)` said, with what its Policy has.
+
+    Durations in seconds; `timeout` None is no limit, `result_ttl` 0 stores no result.
+    """
 
     name: str
     func: Callable[..., Any]
     queue: str
     pool: Lane
-    retries: int
     retry_on: tuple[type[BaseException], ...]
     no_retry_on: tuple[type[BaseException], ...]
-    backoff: Backoff
     timeout: float | None
     result_ttl: float
 

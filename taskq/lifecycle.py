@@ -28,7 +28,7 @@ PATIENCE = 600.0
 """Seconds that a job waits for a worker that knows its task."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """What a task says about its failures. `retries` counts re-tries: 3 are 4 attempts."""
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from taskq.errors import ConfigError
 
@@ -86,6 +87,15 @@ def member_id(member: bytes) -> bytes:
 
 def member_route(member: bytes) -> str:
     return member[ID_BYTES:].decode()
+
+
+def member_lane(member: bytes) -> str:
+    return _lane(member[ID_BYTES:])
+
+
+@lru_cache(maxsize=1024)  # each claimed job asks twice, and a worker meets few routes
+def _lane(route: bytes) -> str:
+    return route_lane(route.decode())
 
 
 def route_queue(route: str) -> str:

@@ -22,7 +22,7 @@ from typing import Any, Protocol
 from taskq.broker import calls
 from taskq.broker.broker import Broker
 from taskq.broker.call import Call
-from taskq.broker.keys import SOLO, bells, member_route, route_lane
+from taskq.broker.keys import SOLO, bells, member_lane
 from taskq.broker.link import Link, Reconnect, values
 from taskq.broker.records import Adopted, Claim, Claimed
 from taskq.clock import Clock
@@ -212,7 +212,7 @@ class Exchange:
         by_lane: dict[str, list[Claimed]] = {}
         for job in claim.jobs:
             self._held[job.member] = job
-            by_lane.setdefault(route_lane(member_route(job.member)), []).append(job)
+            by_lane.setdefault(member_lane(job.member), []).append(job)
         for name, jobs in by_lane.items():
             self._desks[name].budget.took(len(jobs), self._clock.monotonic())
             if self.open:
@@ -273,7 +273,7 @@ class Exchange:
 
     def _unpark(self, found: Adopted) -> None:
         """Claim parked jobs whose task is known here: a worker that does not know it parked them."""
-        ours = [(member, body) for member, body in found.parked if route_lane(member_route(member)) in self._desks]
+        ours = [(member, body) for member, body in found.parked if member_lane(member) in self._desks]
         known = [member for member, body in ours if self._host.knows(body)]
         if known and self.open:
             first = self._numbers(len(known))

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from taskq import ids
-from taskq.broker.keys import member_id, member_route, route_lane, route_queue
+from taskq.broker.keys import member_id, member_lane, member_route, route_queue
 from taskq.broker.records import Claimed
 from taskq.clock import Clock
 from taskq.codec import (
@@ -121,7 +121,7 @@ class Runner:
             declaration = task.declaration if task else None
         except MalformedJob as error:
             outcome = Malformed(_own_error(error))
-        lane = route_lane(member_route(claimed.member))
+        lane = member_lane(claimed.member)
         now, started = self._clock.now(), self._clock.monotonic()
         return Run(claimed.member, lane, envelope, declaration, count + 1, earlier, now, started, self._epoch, outcome)
 
@@ -158,8 +158,7 @@ class Runner:
         """What is to be written of a job that ended like this."""
         took = max(0.0, self._clock.monotonic() - run.started)
         declaration = run.declaration
-        policy = Policy(declaration.retries, declaration.backoff) if declaration else _NO_TASK
-        step = decide(policy, run.attempt, outcome, self._chance())
+        step = decide(declaration or _NO_TASK, run.attempt, outcome, self._chance())
         ttl = declaration.result_ttl if declaration else RESULT_TTL
         waited = max(0.0, run.started_at - run.envelope.enqueued_at)
         record = (
