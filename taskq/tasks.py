@@ -108,7 +108,12 @@ class Task(Generic[P, R]):
 
     @cached_property
     def _signature(self) -> inspect.Signature:
-        return inspect.signature(self.declaration.func)
+        try:
+            return inspect.signature(self.declaration.func)
+        except ValueError as error:  # of some functions that are written in C
+            raise ConfigError(
+                f"cannot enqueue task '{self.name}': {error}\n  hint: wrap it in a function of your own"
+            ) from None
 
     @cached_property
     def _route(self) -> str:

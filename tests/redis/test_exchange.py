@@ -39,9 +39,9 @@ class Shelf:
 class Stage:
     """An exchange with an io and a cpu lane. It knows every task."""
 
-    def __init__(self, broker: Broker, clock: Any):
+    def __init__(self, broker: Broker, clock: Any, io_slots: int = 2):
         self.broker = broker
-        self.io, self.cpu, self.outcomes = Shelf(2), Shelf(1), Outcomes()
+        self.io, self.cpu, self.outcomes = Shelf(io_slots), Shelf(1), Outcomes()
         self.written_members: list[bytes] = []
         self.dropped: set[bytes] = set()
         self.returned = 0

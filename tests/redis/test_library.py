@@ -157,6 +157,12 @@ def registered(broker: Broker, jobs: int) -> None:
 # Enqueueing
 
 
+def test_a_function_that_does_not_tell_its_parameters_cannot_be_enqueued(shop: Shop) -> None:
+    with pytest.raises(ConfigError, match="wrap it in a function of your own"):
+        shop.app.task(name="tasks.min")(min).enqueue(1, 2)
+    assert shop.stored() == 0
+
+
 def test_a_job_that_was_enqueued_is_run_and_its_result_comes_back(shop: Shop) -> None:
     job = shop.add.enqueue(2, 3)
     assert shop.stored() == 1
