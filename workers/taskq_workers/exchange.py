@@ -107,7 +107,6 @@ class Exchange:
         self._parked_skip = 0
         self._compared = clock.monotonic()
         self._reconnect, self._resume_at = Reconnect(), 0.0
-        self._woken = False
         self.open = True
 
     @property
@@ -122,9 +121,6 @@ class Exchange:
 
     def step(self, also: Sequence[Any] = ()) -> list[Any]:
         """One round. The answer is which of the files `also` can be read. Raises Fenced."""
-        if self._woken:
-            self._woken = False
-            return self._wait(also, HEAD_START)
         if self._clock.monotonic() >= self._resume_at:
             try:
                 self._settle()
@@ -133,7 +129,7 @@ class Exchange:
             except TaskqError as error:
                 self._lost(error)
         self._withdraw_stalled()
-        return self._wait(also, self._until())
+        return self._wait(also)
 
     def close(self) -> None:
         """Take no more jobs, and give back what has not started. `step` goes on until what runs has ended."""
@@ -250,9 +246,7 @@ class Exchange:
         promised = self._door.promised
         _, claim = values(self._door.link.receive())
         self._door.promised = {}
-        idle = not self._held
         self._receive(promised, claim)
-        self._woken = idle and bool(self._held)
 
     # compare
 
@@ -318,19 +312,25 @@ class Exchange:
 
     # 3. wait
 
-    def _wait(self, also: Sequence[Any], timeout: float) -> list[Any]:
-        timeout = timeout if self._outcomes.doze() else 0.0
-        files = [self._outcomes, *also, *([self._door.link] if self._door.promised else [])]
-        ready = readable(files, timeout)
-        self._outcomes.rouse(woken=self._outcomes in ready)
+    def _wait(self, also: Sequence[Any]) -> list[Any]:
+        ready = self._doze([*also, *([self._door.link] if self._door.promised else [])], self._until())
         if self._door.promised:
             self._attend(self._door.link in ready)
         return [file for file in ready if file in also]
 
+    def _doze(self, files: Sequence[Any], timeout: float) -> list[Any]:
+        """Which of `files` can be read, after `timeout` seconds or as soon as a job ends."""
+        ready = readable([self._outcomes, *files], timeout if self._outcomes.doze() else 0.0)
+        self._outcomes.rouse(woken=self._outcomes in ready)
+        return ready
+
     def _attend(self, rung: bool) -> None:
         try:
             if rung:
+                idle = self.holding == 0
                 self._answer_door()
+                if idle and self.holding:
+                    self._doze([], HEAD_START)
             elif self._clock.monotonic() - self._door.since > PATIENCE:
                 self._lost(BrokerUnavailable(f"Redis has not answered for {PATIENCE:g} s"))
         except TaskqError as error:
