@@ -9,7 +9,8 @@ from __future__ import annotations
 
 AHEAD = 0.02
 """Seconds of work that may wait in the process."""
-MOST_AHEAD = 512
+MOST_AHEAD = 1024
+"""A batch that waits while another one is written: less, and the slots stand still during the round trip."""
 STALLED = 0.1
 """Seconds without an end of any job after which what waits is given back."""
 
