@@ -13,7 +13,7 @@ import redis
 
 from taskq.broker import keys
 from taskq.broker.call import Call
-from taskq.broker.connection import Connection, converse, is_unknown_script, pool_for, translate
+from taskq.broker.connection import Connection, ask, converse, is_unknown_script, pool_for, reconnect, translate
 from taskq.broker.scripts import load
 
 T = TypeVar("T")
@@ -62,20 +62,21 @@ class Broker:
             connection = self._idle.pop()
         except IndexError:
             connection = self.connection()
-        if not call.again:
-            connection.disconnect()
-        connection.connect()  # nothing to do where it is connected
+            connection.connect()
+        else:
+            if not call.again:
+                reconnect(connection)
         return connection
 
     def _ask(self, connection: Connection, call: Call[Any]) -> Any:
         try:
-            return self.converse(connection, [call])[0]
+            reply = ask(connection, self.words(call))
         except (redis.ConnectionError, OSError):
             if not call.again:
                 raise
-            connection.disconnect()
-            connection.connect()
-            return self.converse(connection, [call])[0]
+            reconnect(connection)
+            reply = ask(connection, self.words(call))
+        return self.complete(connection, [call], [reply])[0] if is_unknown_script(reply) else reply
 
     def connection(self) -> Connection:
         """A connection to keep, not connected yet."""
@@ -100,10 +101,6 @@ class Broker:
         if isinstance(reply, Exception):
             raise translate(reply, self.url) from None
         return call.parse(reply)
-
-    def converse(self, connection: Connection, calls: Sequence[Call[Any]]) -> list[Any]:
-        """Raw replies for `calls`, sent as one pipeline."""
-        return self.complete(connection, calls, converse(connection, [self.words(call) for call in calls]))
 
     def complete(self, connection: Connection, calls: Sequence[Call[Any]], replies: list[Any]) -> list[Any]:
         """`replies`, with those calls sent anew whose script the server did not know (it ran none of them)."""

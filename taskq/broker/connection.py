@@ -59,6 +59,17 @@ def file_number(connection: Connection) -> int:
     return int(connection._sock.fileno())
 
 
+def reconnect(connection: Connection) -> None:
+    connection.disconnect()
+    connection.connect()
+
+
+def ask(connection: Connection, words: Sequence[Any]) -> Any:
+    """The reply to one command. An error of the server is returned in its place."""
+    send(connection, [words])
+    return read(connection)
+
+
 def converse(connection: Connection, commands: Sequence[Sequence[Any]]) -> list[Any]:
     """Send `commands` in one write and read a reply for each. Errors of the server are returned in their place."""
     send(connection, commands)
