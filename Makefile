@@ -1,4 +1,4 @@
-# `make` lists what there is to make. Everything is kept in .venv and .taskq; `make clean` removes both.
+# `make` lists what there is to make. Everything is kept in .venv*, .bench and .taskq; `make clean` removes them.
 
 PYTHON ?= python3
 VENV := .venv
@@ -29,13 +29,12 @@ check: $(INSTALLED)  ## the static checks: lint, format, types, imports
 	$(BIN)/mypy --strict tests/typing
 	$(BIN)/lint-imports
 
-bench: $(INSTALLED)  ## how fast this machine drains, how late io jobs start beside cpu jobs, what idling costs
-	@$(BIN)/python -m benchmarks.drain
-	@$(BIN)/python -m benchmarks.beside
-	@$(BIN)/python -m benchmarks.idle
+bench: $(INSTALLED)  ## taskq and its peers side by side, an hour or two; BENCH="--systems taskq,huey --measures drain"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[bench]"
+	@$(BIN)/python -m benchmarks $(BENCH)
 
 clean:  ## removes what the others made, and the data of the private Redis
-	rm -rf $(VENV) $(VENV)-oldest .taskq .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	rm -rf $(VENV) $(VENV)-oldest .bench .taskq .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamp is there only while the environment is whole: an installation that was interrupted starts from nothing.
