@@ -26,7 +26,7 @@ from benchmarks.environments import binary, environment
 from taskq.broker import embedded
 
 SYSTEMS = Path(__file__).parent / "systems"
-GIVE_UP = 300.0
+GIVE_UP = 120.0
 """Seconds after which a measurement that does not end is given up."""
 TICK = 0.005
 

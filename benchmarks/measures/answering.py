@@ -25,7 +25,7 @@ def latency(system: System) -> Numbers:
 
 
 def gathering(system: System) -> Numbers:
-    """10,000 results (of slow systems fewer): from enqueueing the jobs to the last result, and once more when stored."""
+    """10,000 results, fewer of slow systems: from enqueueing the jobs to the last result, and once more when stored."""
     with lab(system) as place, place.working():
         place.drive("roundtrips", count=10)
         found = place.drive("gather", count=min(10_000, system.jobs))
