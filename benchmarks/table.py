@@ -59,8 +59,9 @@ def _notes(findings: Findings) -> list[str]:
         f"{machine['when']}; medians; * best"
     ]
     for name, system in findings.systems.items():
-        promise = "" if system["acknowledges"] else f"  NOT ACKNOWLEDGED: {system['note']}"
-        lines.append(f"  {name} {system['version']}: {system['settings']}{promise}")
+        promise = "" if system["acknowledges"] else "NOT ACKNOWLEDGED: "
+        note = f"; {promise}{system['note']}" if system["note"] else ""
+        lines.append(f"  {name} {system['version']}: {system['settings']}{note}")
     for measure, failed in findings.failures.items():
         lines += [f"  {name}, {measure}: {why}" for name, why in failed.items()]
     return lines

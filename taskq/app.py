@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, ParamSpec, Protocol, TypeVar, Unpack, overload
+from typing import Any, Literal, ParamSpec, Protocol, TypeVar, Unpack, overload
 
 from taskq.broker import calls, embedded, keys
 from taskq.broker.broker import Broker
@@ -118,6 +118,14 @@ class TaskQ:
 
     # Results
 
+    @overload
+    def gather(
+        self, jobs: Iterable[Job[R]], timeout: Duration | None = None, *, return_exceptions: Literal[False] = False
+    ) -> list[R]: ...
+    @overload
+    def gather(
+        self, jobs: Iterable[Job[R]], timeout: Duration | None = None, *, return_exceptions: bool
+    ) -> list[R | Exception]: ...
     def gather(
         self, jobs: Iterable[Job[Any]], timeout: Duration | None = None, *, return_exceptions: bool = False
     ) -> list[Any]:
@@ -127,16 +135,22 @@ class TaskQ:
         what `Job.result` raises; with `return_exceptions` its error stands in the place of its result. Raises
         ResultTimeout where some have no outcome in time.
         """
-        handles = list(jobs)
-        outcomes = self.wait([job.raw for job in handles], limit(timeout))
+        outcomes = self.wait([job.raw for job in jobs], limit(timeout))
         return [self._read(outcome, return_exceptions) for outcome in outcomes]
 
+    @overload
+    async def agather(
+        self, jobs: Iterable[Job[R]], timeout: Duration | None = None, *, return_exceptions: Literal[False] = False
+    ) -> list[R]: ...
+    @overload
+    async def agather(
+        self, jobs: Iterable[Job[R]], timeout: Duration | None = None, *, return_exceptions: bool
+    ) -> list[R | Exception]: ...
     async def agather(
         self, jobs: Iterable[Job[Any]], timeout: Duration | None = None, *, return_exceptions: bool = False
     ) -> list[Any]:
         """`gather` for coroutines."""
-        handles = list(jobs)
-        outcomes = await self.await_([job.raw for job in handles], limit(timeout))
+        outcomes = await self.await_([job.raw for job in jobs], limit(timeout))
         return [self._read(outcome, return_exceptions) for outcome in outcomes]
 
     def _read(self, outcome: Future[bytes], return_exceptions: bool) -> Any:
@@ -207,7 +221,7 @@ class TaskQ:
             for future in futures:
                 future.exception(self._left(until))
         except FutureTimeout:
-            raise ResultTimeout(_late(job_ids, futures, timeout)) from None
+            _refuse_late(job_ids, futures, timeout)
         finally:
             mailbox.forget(job_ids, futures)
         return futures
@@ -223,7 +237,7 @@ class TaskQ:
                 if not future.done():
                     await _done(future, self._left(until))
         except FutureTimeout:
-            raise ResultTimeout(_late(job_ids, futures, timeout)) from None
+            _refuse_late(job_ids, futures, timeout)
         finally:
             mailbox.forget(job_ids, futures)
         return futures
@@ -286,10 +300,13 @@ async def _done(future: Future[bytes], timeout: float | None) -> None:
     waiter.exception()  # asyncio logs errors that nobody looked at
 
 
-def _late(job_ids: Sequence[bytes], futures: Sequence[Future[bytes]], timeout: float | None) -> str:
+def _refuse_late(job_ids: Sequence[bytes], futures: Sequence[Future[bytes]], timeout: float | None) -> None:
+    """Raise ResultTimeout, unless the last outcome came just now."""
     late = [show(job_id) for job_id, future in zip(job_ids, futures, strict=True) if not future.done()]
-    who = f"job {late[0]} has" if len(job_ids) == 1 else f"{len(late)} of {len(job_ids)} jobs have"
-    return f"{who} no outcome after {timeout:g} s of waiting\n  hint: taskq jobs show {late[0]}"
+    if late:
+        who = f"job {late[0]} has" if len(job_ids) == 1 else f"{len(late)} of {len(job_ids)} jobs have"
+        hint = f"  hint: taskq jobs show {late[0]}"
+        raise ResultTimeout(f"{who} no outcome after {timeout:g} s of waiting\n{hint}") from None
 
 
 @cache

@@ -29,7 +29,10 @@ class Post(Protocol):
 
 
 class Job(Generic[R]):
-    """A handle on an enqueued job. Make one with `task.enqueue(...)`, or `app.job(id)` for one enqueued elsewhere."""
+    """A handle on an enqueued job. Make one with `task.enqueue(...)`, or `app.job(id)` for one enqueued elsewhere.
+
+    `raw`: the 16 bytes that Redis knows it by.
+    """
 
     __slots__ = ("_key", "_post", "_route", "raw")
 

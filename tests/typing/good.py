@@ -93,6 +93,14 @@ def handles() -> None:
     print(number, jobs)
 
 
+async def many_results() -> None:
+    jobs = add.enqueue_many([(1,), (2,)])
+    assert_type(app.gather(jobs, "10s"), list[int])
+    assert_type(app.gather(jobs, return_exceptions=True), list[int | Exception])
+    assert_type(await app.agather(fetch.enqueue_many([("http://h",)]), 10), list[bytes])
+    assert_type(await app.agather(iter(jobs), return_exceptions=True), list[int | Exception])
+
+
 def inside() -> None:
     job = current_job()
     assert_type(job, CurrentJob | None)

@@ -39,7 +39,7 @@ def test_the_table_shows_medians_and_marks_the_best_also_where_it_is_not_ours(fo
 def test_the_table_tells_who_does_not_acknowledge_and_what_failed(found: findings.Findings) -> None:
     found.failures["drain"] = {"huey": "still has 3 jobs"}
     said = table.show(found)
-    assert "huey 1: -w 2  NOT ACKNOWLEDGED: it is lost" in said
+    assert "huey 1: -w 2; NOT ACKNOWLEDGED: it is lost" in said
     assert "huey, drain: still has 3 jobs" in said
 
 
