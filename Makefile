@@ -29,7 +29,7 @@ check: $(INSTALLED)  ## the static checks: lint, format, types, imports
 	$(BIN)/mypy --strict tests/typing
 	$(BIN)/lint-imports
 
-bench: $(INSTALLED)  ## taskq and its peers side by side, an hour or two; BENCH="--systems taskq,huey --measures drain"
+bench: $(INSTALLED)  ## taskq and its peers side by side, some hours; BENCH="--systems taskq,huey --measures drain"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[bench]"
 	@$(BIN)/python -m benchmarks $(BENCH)
 

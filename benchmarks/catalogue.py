@@ -79,7 +79,7 @@ HUEY = System(
     pending=(("LLEN", "huey.redis.bench"), ("LLEN", "huey.redis.cpu")),
     stored=(("HLEN", "huey.results.bench"), ("HLEN", "huey.results.cpu")),
     acknowledges=False,
-    settings="huey_consumer -k process -w 2 (io: -k thread -w 32; mixed: an instance for each kind), no periodic tasks",
+    settings="huey_consumer -k process -w 2 (io: -k thread -w 32), notify_result where results are awaited",
     jobs=10_000,
     note="a job is taken off the list before it runs: one whose worker dies is lost",
 )
@@ -114,18 +114,18 @@ def _rq(load: Load) -> list[Command]:
 
 
 def _dramatiq(load: Load) -> list[Command]:
-    def workers(queue: str, processes: int, threads: int, ahead: int = 2) -> Command:
+    def workers(queue: str, processes: int, threads: int, ahead: int = 2, timeout: int = 1000) -> Command:
         # Dramatiq reads these from the environment only: how many it takes ahead, how long it sleeps at most (ms).
-        variables = f"dramatiq_queue_prefetch='{ahead * threads}', dramatiq_worker_timeout='10'"
+        variables = f"dramatiq_queue_prefetch='{ahead * threads}', dramatiq_worker_timeout='{timeout}'"
         program = f"import os, sys; os.environ.update({variables}); from dramatiq.cli import main; sys.exit(main())"
         return ("python", "-c", program, "on_dramatiq", "-Q", queue, "-p", str(processes), "-t", str(threads))
 
     return {
-        "quick": [workers("default", 2, 8, ahead=25)],
+        "quick": [workers("default", 2, 8, ahead=25, timeout=10)],
         "io": [workers("default", 2, 16)],
         "async": [workers("default", 2, 1000)],
         "cpu": [workers("cpu", 2, 1)],
-        "mixed": [workers("cpu", 2, 1), workers("default", 1, 16)],
+        "mixed": [workers("cpu", 2, 1), workers("default", 1, 16, timeout=10)],
     }[load]
 
 
@@ -221,7 +221,7 @@ DRAMATIQ = System(
     pending=(("HLEN", "dramatiq:default.msgs"), ("HLEN", "dramatiq:cpu.msgs")),
     stored=(("DBSIZE",),),
     acknowledges=True,
-    settings="dramatiq -p 2 -t 8, prefetch 200 (io: -t 16, async: -t 1000, cpu: -t 1), worker_timeout 10 ms",
+    settings="dramatiq -p 2 -t 8, prefetch 200 (io: -t 16, async: -t 1000, cpu: -t 1), time-out 10 ms",
     jobs=10_000,
     lanes=("io", "async"),
     note="a job whose worker dies comes back after 60 s without a heartbeat; a coroutine takes a thread, too",

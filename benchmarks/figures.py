@@ -88,8 +88,8 @@ MEASURES = (
         "gather",
         answering.gathering,
         (
-            _rate("gather_work_rate", "10,000 jobs: enqueue, run, gather results"),
-            _rate("gather_rate", "10,000 stored results gathered"),
+            _rate("gather_work_rate", "up to 10,000 jobs: enqueue, run, gather results"),
+            _rate("gather_rate", "as many stored results gathered"),
         ),
     ),
     Measure(

@@ -27,6 +27,13 @@ class Findings:
         for figure, value in numbers.items():
             self.values.setdefault(figure, {}).setdefault(system, []).append(value)
 
+    def succeeded(self, measure: str, system: str) -> None:
+        """Forget that it failed in an earlier round."""
+        failed = self.failures.get(measure, {})
+        failed.pop(system, None)
+        if not failed:
+            self.failures.pop(measure, None)
+
     def median(self, figure: str, system: str) -> float | None:
         found = self.values.get(figure, {}).get(system)
         return median(found) if found else None

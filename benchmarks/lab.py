@@ -6,6 +6,7 @@ Everything runs on this machine's loopback. Wall time on a shared machine drifts
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import socket
@@ -73,9 +74,9 @@ class Workers:
 
 
 class Lab:
-    """`system` on a server of its own. `results`: are results stored?"""
+    """`system` on a server of its own. `results`: are results stored? `awaited`: will somebody wait for them?"""
 
-    def __init__(self, system: System, url: str, journal: Path, *, results: bool = True):
+    def __init__(self, system: System, url: str, journal: Path, *, results: bool = True, awaited: bool = False):
         self.system, self.url = system, url
         self.redis = redis.Redis.from_url(url)
         self._journal = journal
@@ -85,6 +86,7 @@ class Lab:
             "BENCH_REDIS": url,
             "BENCH_JOURNAL": str(journal),
             "BENCH_RESULTS": "1" if results else "0",
+            "BENCH_AWAITED": "1" if awaited else "0",
             "REDIS_URL": url,
         }
         self._results = results
@@ -145,9 +147,7 @@ class Lab:
         pipeline = self.redis.pipeline(transaction=False)
         for words in commands:
             pipeline.execute_command(*words)
-        return sum(
-            int(reply or 0) for reply in pipeline.execute(raise_on_error=False) if not isinstance(reply, Exception)
-        )
+        return sum(int(reply or 0) for reply in pipeline.execute())
 
     def wait_until_done(self, workers: Workers, results: int = 0, left: int = 0) -> float:
         """Wait until at most `left` jobs are pending and `results` are stored; when that was (monotonic)."""
@@ -186,7 +186,7 @@ class Lab:
 
 
 @contextmanager
-def lab(system: System, *, results: bool = True) -> Iterator[Lab]:
+def lab(system: System, *, results: bool = True, awaited: bool = False) -> Iterator[Lab]:
     """A lab on a fresh server without persistence, which is gone at the end."""
     with tempfile.TemporaryDirectory(prefix="taskq-bench-") as folder, socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -195,7 +195,7 @@ def lab(system: System, *, results: bool = True) -> Iterator[Lab]:
         with embedded.temporary(port=str(port), bind="127.0.0.1"):
             journal = Path(folder) / "journal"
             journal.touch()
-            yield Lab(system, f"redis://127.0.0.1:{port}/0", journal, results=results)
+            yield Lab(system, f"redis://127.0.0.1:{port}/0", journal, results=results, awaited=awaited)
 
 
 def stop(command: subprocess.Popen[bytes]) -> None:
@@ -237,7 +237,8 @@ def pss_of(pid: int) -> int:
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    return sorted(values)[min(len(values) - 1, int(len(values) * share))]
+    """The least of `values` that at least `share` of them do not exceed (nearest rank)."""
+    return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
 
 
 def span(notes: list[Note]) -> float:

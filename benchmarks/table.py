@@ -26,7 +26,8 @@ def markdown(findings: Findings) -> str:
     systems = list(findings.systems)
     head = [f"| | {' | '.join(systems)} |", f"|---|{'---:|' * len(systems)}"]
     rows = [f"| {' | '.join(row)} |" for row in _rows(findings, systems, star="**")]
-    return "\n".join([*head, *rows])
+    notes = [f"- {note.strip()}" for note in _notes(findings)]
+    return "\n".join([*head, *rows, "", *notes])
 
 
 def _rows(findings: Findings, systems: list[str], star: str) -> list[list[str]]:
@@ -56,7 +57,7 @@ def _notes(findings: Findings) -> list[str]:
     machine = findings.machine
     lines = [
         f"{machine['cores']} cores ({machine['cpu']}), Python {machine['python']}, Redis {machine['redis']} beside it, "
-        f"{machine['when']}; medians; * best"
+        f"{machine['when']}; medians; best marked"
     ]
     for name, system in findings.systems.items():
         promise = "" if system["acknowledges"] else "NOT ACKNOWLEDGED: "

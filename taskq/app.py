@@ -131,9 +131,9 @@ class TaskQ:
     ) -> list[Any]:
         """The results of `jobs`, in their order, once all have one: a few round trips for thousands.
 
-        `timeout` (seconds, "10m", or a timedelta) is for all of them together. The first job without a result raises
-        what `Job.result` raises; with `return_exceptions` its error stands in the place of its result. Raises
-        ResultTimeout where some have no outcome in time.
+        `timeout` (seconds, "10m", or a timedelta) is for all of them together; each is asked for once, however short it
+        is. The first job without a result raises what `Job.result` raises; with `return_exceptions` its error stands in
+        the place of its result. Raises ResultTimeout where some have no outcome in time.
         """
         outcomes = self.wait([job.raw for job in jobs], limit(timeout))
         return [self._read(outcome, return_exceptions) for outcome in outcomes]

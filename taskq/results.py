@@ -12,7 +12,8 @@ import random
 import threading
 import time
 from collections.abc import Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
 from itertools import chain
 
 from taskq.broker import calls
@@ -89,15 +90,15 @@ class Mailbox:
             self._thread.start()
 
     def _resolve(self, job_id: bytes, record: bytes) -> None:
+        """Who is interrupted in here (a TimeLimit in a job) leaves the rest to the thread that listens."""
         with self._changed:
-            futures = self._waiting.pop(job_id, [])
-        for future in futures:
-            if not future.set_running_or_notify_cancel():
-                continue
-            if record:
-                future.set_result(record)
-            else:
-                future.set_exception(JobNotFound(missing(job_id)))
+            for future in self._waiting.get(job_id, ()):
+                with suppress(InvalidStateError):  # it was told before, or nobody wants it any more
+                    if record:
+                        future.set_result(record)
+                    else:
+                        future.set_exception(JobNotFound(missing(job_id)))
+            self._waiting.pop(job_id, None)
 
     def _listen(self) -> None:
         link, backoff = Link(self._broker), Reconnect()

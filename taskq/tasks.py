@@ -58,9 +58,9 @@ class Task(Generic[P, R]):
     def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
         """Send one job; when this returns, Redis has it and it will be run to an outcome.
 
-        Raises, with nothing sent: BadArguments, NotSerializable, TooLarge, QueueFull; BrokerUnavailable within 2 s
-        where Redis cannot be reached. A `job_id` that has a job or an outcome already is not enqueued again: the handle
-        is that job's.
+        Raises, with nothing sent: BadArguments, ConfigError (a function of C that does not tell its parameters),
+        NotSerializable, TooLarge, QueueFull; BrokerUnavailable within 2 s where Redis cannot be reached. A `job_id`
+        that has a job or an outcome already is not enqueued again: the handle is that job's.
         """
         raw, body = self._encode(args, kwargs)
         return self._job(raw, self._app.carry(self._call([(raw, body)])))
@@ -81,8 +81,8 @@ class Task(Generic[P, R]):
             raise ConfigError(
                 f"cannot enqueue many jobs of {self.name} with one job_id\n  hint: enqueue them one by one"
             )
-        now = self._app.now()
-        bodies = [self._body(tuple(args), {}, now) for args in arguments]
+        rows, now = [tuple(args) for args in arguments], self._app.now()
+        bodies = [self._body(row, {}, now) for row in rows]
         encoded = list(zip(ids.new_ids(now, len(bodies)), bodies, strict=True))
         for batch in _batches(encoded):
             self._app.carry(self._call(batch))

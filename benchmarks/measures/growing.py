@@ -64,7 +64,7 @@ def payloads(system: System) -> Numbers:
     numbers: Numbers = {}
     for name, (size, share) in PAYLOADS.items():
         with lab(system) as place:
-            jobs = max(50, int(system.jobs * share))
+            jobs = max(500, int(system.jobs * share))
             numbers[f"payload_{name}_enqueue_rate"] = place.drive("one_by_one", count=min(2000, jobs), size=size)[
                 "rate"
             ]

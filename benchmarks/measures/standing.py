@@ -12,7 +12,7 @@ IDLE = 60.0
 
 
 def idle(system: System) -> Numbers:
-    """Memory of a worker that has run one job, and the CPU that it and Redis use in a minute of nothing."""
+    """Memory of a worker that has run a few jobs, and the CPU that it and Redis use in a minute of nothing."""
     with lab(system) as place, place.working() as workers:
         place.drive("roundtrips", count=1)
         time.sleep(2)
@@ -30,5 +30,5 @@ def start(system: System) -> Numbers:
     with lab(system) as place:
         place.fill(1, "stamp", 0.0)
         with place.working() as workers:
-            (note,) = place.notes(1, workers)
-            return {"start_seconds": note.started - workers.began}
+            started = min(note.started for note in place.notes(1, workers))  # some run it twice
+            return {"start_seconds": started - workers.began}

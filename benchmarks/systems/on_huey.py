@@ -7,9 +7,8 @@ from typing import Any
 import work
 from huey import RedisHuey
 
-huey, calculating = (
-    RedisHuey(name, url=work.REDIS, results=work.RESULTS, store_none=work.RESULTS) for name in ("bench", "cpu")
-)
+kept = {"results": work.RESULTS, "store_none": work.RESULTS, "notify_result": work.AWAITED}
+huey, calculating = (RedisHuey(name, url=work.REDIS, **kept) for name in ("bench", "cpu"))
 tasks = {function.__name__: huey.task()(function) for function in (work.noop, work.take, work.stamp, work.nap)}
 tasks["burn"] = calculating.task()(work.burn)
 
@@ -19,4 +18,4 @@ def send(task: str, *args: Any) -> Any:
 
 
 def result(handle: Any) -> Any:
-    return handle.get(blocking=True, timeout=60, preserve=True)
+    return huey.result(handle.id, blocking=True, timeout=60, preserve=True)  # a handle keeps what it has fetched

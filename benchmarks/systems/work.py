@@ -15,6 +15,8 @@ _NOTE = struct.Struct("=3d")
 _journal = os.open(os.environ.get("BENCH_JOURNAL", os.devnull), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 RESULTS = os.environ.get("BENCH_RESULTS", "1") == "1"
 """Is what jobs return to be stored?"""
+AWAITED = os.environ.get("BENCH_AWAITED") == "1"
+"""Will somebody wait for results? A system may have settings that tell them sooner, at a cost for all others."""
 REDIS = os.environ["BENCH_REDIS"]
 
 

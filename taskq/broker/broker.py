@@ -13,8 +13,10 @@ import redis
 
 from taskq.broker import keys
 from taskq.broker.call import Call
-from taskq.broker.connection import Connection, ask, converse, is_unknown_script, pool_for, reconnect, translate
+from taskq.broker.connection import is_unknown_script, pool_for, translate
 from taskq.broker.scripts import load
+from taskq.broker.wire import Wire, wire
+from taskq.errors import BrokerUnavailable, TaskqError
 
 T = TypeVar("T")
 Now = Callable[[], float]
@@ -31,7 +33,7 @@ class Broker:
         self.prefix = keys.prefix(namespace)
         self._pool = pool or pool_for(url)
         self._now = now
-        self._idle: list[Connection] = []  # pop and append are atomic
+        self._idle: list[Wire] = []  # pop and append are atomic
 
     def key(self, name: str, rest: str | bytes = b"") -> bytes:
         """The full key of row `name` of the data model."""
@@ -44,49 +46,62 @@ class Broker:
         BrokerUnavailable, BrokerError, QueueFull.
         """
         try:
-            connection = self._take(call)
+            line = self._take(call)
             try:
-                reply = self._ask(connection, call)
+                reply = self._ask(line, call)
             except BaseException:
-                # A TimeLimit in a job, too: the next to take this connection must not read the answer to `call`.
-                connection.disconnect()
+                # A TimeLimit in a job, too: the next to take this wire must not read the answer to `call`.
+                line.disconnect()
                 raise
         except (redis.RedisError, OSError) as error:
             raise translate(error, self.url) from None
-        self._idle.append(connection)
-        return self.value(call, reply)
+        return self._settle(line, call, reply)
 
-    def _take(self, call: Call[Any]) -> Connection:
-        """The connection that was used last, or a new one. It may have died since: not good enough to send once."""
+    def _settle(self, line: Wire, call: Call[T], reply: Any) -> T:
+        """Keep the wire, and return what `reply` means."""
         try:
-            connection = self._idle.pop()
+            value = self.value(call, reply)
+        except BrokerUnavailable:  # a primary that was demoted: the next call has to look for the new one
+            line.disconnect()
+            raise
+        except TaskqError:
+            self._idle.append(line)
+            raise
+        self._idle.append(line)
+        return value
+
+    def _take(self, call: Call[Any]) -> Wire:
+        """The wire that was used last, or a new one. It may have died since: not good enough to send once."""
+        try:
+            line = self._idle.pop()
         except IndexError:
-            connection = self.connection()
-            connection.connect()
+            line = self.wire()
+            line.connect()
         else:
             if not call.again:
-                reconnect(connection)
-        return connection
+                line.reconnect()
+        return line
 
-    def _ask(self, connection: Connection, call: Call[Any]) -> Any:
+    def _ask(self, line: Wire, call: Call[Any]) -> Any:
+        words = self.words(call)
         try:
-            reply = ask(connection, self.words(call))
+            (reply,) = line.converse([words])
         except (redis.ConnectionError, OSError):
             if not call.again:
                 raise
-            reconnect(connection)
-            reply = ask(connection, self.words(call))
-        return self.complete(connection, [call], [reply])[0] if is_unknown_script(reply) else reply
+            line.reconnect()
+            (reply,) = line.converse([words])
+        return self.complete(line, [call], [reply])[0] if is_unknown_script(reply) else reply
 
-    def connection(self) -> Connection:
-        """A connection to keep, not connected yet."""
-        return self._pool.make_connection()
+    def wire(self) -> Wire:
+        """A wire to keep, not connected yet."""
+        return wire(self._pool.make_connection())
 
     def close(self) -> None:
-        """Close the connections that nobody uses. The broker can be used again."""
+        """Close the wires that nobody uses. The broker can be used again."""
         idle, self._idle = self._idle, []
-        for connection in idle:
-            connection.disconnect()
+        for line in idle:
+            line.disconnect()
 
     def words(self, call: Call[Any]) -> tuple[Any, ...]:
         """The command that `call` is sent as."""
@@ -102,13 +117,13 @@ class Broker:
             raise translate(reply, self.url) from None
         return call.parse(reply)
 
-    def complete(self, connection: Connection, calls: Sequence[Call[Any]], replies: list[Any]) -> list[Any]:
+    def complete(self, line: Wire, calls: Sequence[Call[Any]], replies: list[Any]) -> list[Any]:
         """`replies`, with those calls sent anew whose script the server did not know (it ran none of them)."""
         unknown = [index for index, reply in enumerate(replies) if is_unknown_script(reply)]
         if unknown:
             sources = {load(calls[index].name, time_as_argument=self._now is not None).source for index in unknown}
-            converse(connection, [("SCRIPT", "LOAD", source) for source in sources])
-            again = converse(connection, [self.words(calls[index]) for index in unknown])
+            line.converse([("SCRIPT", "LOAD", source) for source in sources])
+            again = line.converse([self.words(calls[index]) for index in unknown])
             for index, reply in zip(unknown, again, strict=True):
                 replies[index] = reply
         return replies

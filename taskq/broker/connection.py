@@ -7,7 +7,6 @@ repeated below this module: who sends a call knows whether it may be sent again.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from typing import Any
 
 import redis
@@ -20,9 +19,6 @@ from taskq.errors import BrokerError, BrokerUnavailable, ConfigError, QueueFull
 CONNECT_TIMEOUT = 1.5
 READ_TIMEOUT = 5.0
 """Seconds. More than any doorbell blocks."""
-
-Connection = Any
-"""A redis.Connection of whichever version is installed: connect, pack_commands, send_packed_command, read_response."""
 
 _PASSING = ("LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "UNBLOCKED", "BUSY ")
 _PASSING_ERRORS = (redis.exceptions.ReadOnlyError, redis.exceptions.ClusterDownError, redis.exceptions.TryAgainError)
@@ -39,7 +35,7 @@ def pool_for(url: str) -> redis.ConnectionPool:
         "socket_connect_timeout": CONNECT_TIMEOUT,
         "socket_timeout": READ_TIMEOUT,
         "protocol": 2,
-        "max_connections": 1 << 31,  # one for each thread that calls; redis-py 8 would fail at the 101st
+        "max_connections": 1 << 31,  # the pool only makes connections, and redis-py 8 would fail at the 101st
     }
     if not url.startswith("unix:"):
         options["socket_keepalive"] = True
@@ -54,41 +50,11 @@ def pool_for(url: str) -> redis.ConnectionPool:
         raise ConfigError(f"cannot use the Redis URL {mask(url)!r}: {reason}\n  hint: {hint}") from None
 
 
-def file_number(connection: Connection) -> int:
-    """The file descriptor of a connected connection. redis-py has no public name for it."""
-    return int(connection._sock.fileno())
-
-
-def reconnect(connection: Connection) -> None:
-    connection.disconnect()
-    connection.connect()
-
-
-def ask(connection: Connection, words: Sequence[Any]) -> Any:
-    """The reply to one command. An error of the server is returned in its place."""
-    send(connection, [words])
-    return read(connection)
-
-
-def converse(connection: Connection, commands: Sequence[Sequence[Any]]) -> list[Any]:
-    """Send `commands` in one write and read a reply for each. Errors of the server are returned in their place."""
-    send(connection, commands)
-    return [read(connection) for _ in commands]
-
-
-def send(connection: Connection, commands: Sequence[Sequence[Any]]) -> None:
-    connection.send_packed_command(connection.pack_commands(commands), check_health=False)
-
-
-def read(connection: Connection) -> Any:
-    try:
-        return connection.read_response()
-    except redis.ResponseError as error:
-        return error
-
-
 def is_unknown_script(reply: object) -> bool:
-    return isinstance(reply, redis.exceptions.NoScriptError)
+    """redis-py cuts the word off the text; hiredis does not."""
+    return isinstance(reply, redis.exceptions.NoScriptError) or (
+        isinstance(reply, redis.ResponseError) and str(reply).startswith("NOSCRIPT")
+    )
 
 
 BROKEN = (redis.ConnectionError, redis.TimeoutError, OSError)
@@ -98,7 +64,7 @@ BROKEN = (redis.ConnectionError, redis.TimeoutError, OSError)
 def translate(error: BaseException, url: str) -> Exception:
     """`error` of redis-py as one of ours. `url` is shown masked."""
     text = re.sub(r"^Error \S+ (while )?connecting to .*?\. ", "", str(error)).strip().rstrip(".")
-    text = _IN_SCRIPT.sub("", text)
+    text = _IN_SCRIPT.sub("", text.removeprefix("ERR "))  # redis-py has taken that word off
     if isinstance(error, (*BROKEN, redis.exceptions.BusyLoadingError)) and not isinstance(
         error, redis.AuthenticationError
     ):

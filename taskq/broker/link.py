@@ -9,7 +9,7 @@ import redis
 
 from taskq.broker.broker import Broker
 from taskq.broker.call import Call
-from taskq.broker.connection import Connection, file_number, read, send, translate
+from taskq.broker.connection import translate
 
 
 class Link:
@@ -20,7 +20,7 @@ class Link:
 
     def __init__(self, broker: Broker):
         self._broker = broker
-        self._connection: Connection = broker.connection()
+        self._wire = broker.wire()
         self._sent: list[Call[Any]] = []
 
     @property
@@ -30,7 +30,7 @@ class Link:
 
     def fileno(self) -> int:
         """The socket to select on while `waiting`."""
-        return file_number(self._connection)
+        return self._wire.fileno()
 
     def exchange(self, *calls: Call[Any]) -> list[Any]:
         """The values of `calls`, in order. An error is returned in the place of the value it belongs to.
@@ -42,9 +42,9 @@ class Link:
 
     def send(self, *calls: Call[Any]) -> None:
         try:
-            self._connection.connect()
-            send(self._connection, [self._broker.words(call) for call in calls])
-        except (redis.RedisError, OSError) as error:
+            self._wire.connect()
+            self._wire.send([self._broker.words(call) for call in calls])
+        except BaseException as error:
             raise self._broken(error) from None
         self._sent = list(calls)
 
@@ -52,9 +52,8 @@ class Link:
         """The values of what was sent; blocks until they are there, at most the read timeout."""
         calls = self._sent
         try:
-            replies = [read(self._connection) for _ in calls]
-            self._broker.complete(self._connection, calls, replies)
-        except (redis.RedisError, OSError) as error:
+            replies = self._broker.complete(self._wire, calls, [self._wire.read() for _ in calls])
+        except BaseException as error:
             raise self._broken(error) from None
         self._sent = []
         return [self._value(call, reply) for call, reply in zip(calls, replies, strict=True)]
@@ -65,14 +64,15 @@ class Link:
         except Exception as error:
             return error
 
-    def _broken(self, error: Exception) -> Exception:
+    def _broken(self, error: BaseException) -> BaseException:
+        """What to raise: whatever it was, the rest of the replies must not be read as answers to the next calls."""
         self.close()
-        return translate(error, self._broker.url)
+        return translate(error, self._broker.url) if isinstance(error, (redis.RedisError, OSError)) else error
 
     def close(self) -> None:
         """Drop the connection and what was sent on it."""
         self._sent = []
-        self._connection.disconnect()
+        self._wire.disconnect()
 
 
 def values(results: Sequence[Any]) -> Sequence[Any]:

@@ -19,6 +19,8 @@ from taskq.errors import BrokerError, BrokerUnavailable, ConfigError, QueueFull
 from tests.support.bench import ROUTE, Bench, body, job_id
 from tests.support.census import ask
 from tests.support.clock import FakeClock
+from tests.support.servers import ask as tell
+from tests.support.servers import server_or_skip
 
 ENQUEUE = calls.enqueue(ROUTE, [(job_id("a"), body("a"))])
 CLAIM = calls.claim("w1", 0, {"io": 1}, ["default"])
@@ -134,6 +136,19 @@ def test_the_servers_refusal_is_an_error_in_our_words(broker: Broker) -> None:
     with pytest.raises(BrokerError, match=r"refused a command: .*WRONGTYPE"):
         broker.run(ENQUEUE)
     assert broker.run(calls.ping())
+
+
+def test_a_connection_to_a_primary_that_was_demoted_is_not_used_again() -> None:
+    with server_or_skip() as server:
+        broker = Broker(server.url)
+        assert broker.run(calls.ping())
+        tell(server.url, "REPLICAOF 127.0.0.1 1")
+        with pytest.raises(BrokerUnavailable, match="READONLY"):
+            broker.run(ENQUEUE)
+        assert broker._idle == []
+        tell(server.url, "REPLICAOF NO ONE")
+        assert broker.run(ENQUEUE) == 1
+        broker.close()
 
 
 def test_a_flush_of_the_scripts_is_invisible(bench: Bench) -> None:

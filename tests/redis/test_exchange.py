@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from taskq.broker.broker import Broker
 from taskq.broker.records import Claimed
 from taskq.errors import BrokerError
 from taskq.lifecycle import Finish
+from taskq_workers import exchange
 from taskq_workers.channel import Channel
 from taskq_workers.exchange import BLOCK, Exchange, Identity
 from taskq_workers.outcomes import Outcomes, Settled
@@ -123,6 +125,53 @@ def test_what_has_ended_is_written_and_its_slot_filled_in_one_round(stage: Stage
     assert stage.written_members == [first]
     assert len(stage.io.jobs) == 2
     assert stage.broker.run(calls.locate(first[:16], "default:io")).place == "done"
+
+
+def test_jobs_that_wake_an_idle_process_have_a_head_start_which_ends_with_the_first_outcome(
+    broker: Broker, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exchange, "HEAD_START", 30.0)
+    stage = Stage(broker, clock)
+    stage.step()
+    assert stage.exchange._door.promised
+    stage.io.start = lambda jobs: [Shelf.start(stage.io, [job]) or stage.finish(stage.io, "io") for job in jobs]
+    stage.enqueue("io")
+    began = time.monotonic()
+    while not stage.exchange.holding:
+        stage.step()
+    stage.step()
+    assert len(stage.written_members) == 1
+    assert time.monotonic() - began < 15  # the outcome ended the pause
+    stage.close()
+
+
+def test_a_process_that_is_busy_does_not_pause_for_more_jobs(
+    broker: Broker, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exchange, "HEAD_START", 30.0)
+    stage = Stage(broker, clock)
+    stage.enqueue("io")
+    began = time.monotonic()
+    while not stage.exchange._door.promised:
+        stage.step()
+    stage.enqueue("cpu")
+    while not stage.cpu.jobs:
+        stage.step()
+    assert time.monotonic() - began < 15
+    stage.close()
+
+
+def test_large_jobs_wait_in_redis_and_not_in_the_process(broker: Broker, clock: FakeClock) -> None:
+    stage = Stage(broker, clock, io_slots=4)
+    broker.run(calls.enqueue("default:io", [(os.urandom(16), b"x" * 400_000) for _ in range(30)]))
+    for _ in range(3):
+        stage.step()
+        for _ in range(len(stage.io.jobs)):
+            job = stage.io.jobs.pop()
+            stage.outcomes.put(Settled(job.member, "io", "task", Finish(b"record"), 1e-6, ttl=60, record=b"record"))
+    stage.step()
+    assert stage.exchange.holding <= 4 + 10  # 4 MiB of 400 kB
+    stage.close()
 
 
 def test_a_lane_that_was_full_and_dry_is_listened_for_as_soon_as_it_has_room(stage: Stage) -> None:

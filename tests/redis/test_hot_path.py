@@ -45,6 +45,7 @@ def billed(url: str) -> Iterator[Bill]:
     grown = {name: value - cost.get(name, 0) for name, value in third.items()}
     bill.to_redis, bill.from_redis = grown.pop("total_net_input_bytes"), grown.pop("total_net_output_bytes")
     bill.scripts = grown.pop("evalsha", 0)
+    grown.pop("expire", None)  # where a new minute of counters has begun
     bill.commands = Counter({name: calls for name, calls in grown.items() if calls})
 
 

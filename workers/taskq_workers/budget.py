@@ -11,6 +11,8 @@ AHEAD = 0.02
 """Seconds of work that may wait in the process."""
 MOST_AHEAD = 1024
 """A batch that waits while another one is written: less, and the slots stand still during the round trip."""
+MOST_BYTES = 4 << 20
+"""The same in bytes of encoded jobs: large ones wait in Redis, where they are anyway."""
 STALLED = 0.1
 """Seconds without an end of any job after which what waits is given back."""
 
@@ -23,6 +25,7 @@ class Budget:
         self._most_ahead = most_ahead
         self.outstanding = 0
         self._average: float | None = None
+        self._size = 1.0
         self._moved = 0.0
 
     def room(self) -> int:
@@ -33,11 +36,15 @@ class Budget:
         """How many jobs may wait beyond the slots; none before it is known how long they take."""
         if self._average is None:
             return 0
-        return min(self._most_ahead, int(self.slots * AHEAD / max(self._average, 1e-6)))
+        return min(
+            self._most_ahead, int(self.slots * AHEAD / max(self._average, 1e-6)), int(MOST_BYTES / max(self._size, 1.0))
+        )
 
-    def took(self, jobs: int, now: float) -> None:
+    def took(self, jobs: int, now: float, size: int = 0) -> None:
+        """`jobs` came, with encoded jobs of `size` bytes together."""
         if self.outstanding == 0:
             self._moved = now
+        self._size = size / jobs
         self.outstanding += jobs
 
     def ended(self, jobs: int, took: float, now: float) -> None:

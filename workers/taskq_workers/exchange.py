@@ -41,7 +41,7 @@ HEAD_START = 0.001
 EXPIRED_PAUSE = 0.1
 """Seconds until the next claim, where the lease had run out and the supervisor has to renew it first."""
 MOST_CLAIMED = 512
-"""Jobs that one script takes for one lane: some 2 ms during which Redis does nothing else."""
+"""Jobs that one script takes for each lane: some 2 ms a lane during which Redis does nothing else."""
 PARKED_PAGE = 100
 
 
@@ -211,7 +211,8 @@ class Exchange:
             self._held[job.member] = job
             by_lane.setdefault(member_lane(job.member), []).append(job)
         for name, jobs in by_lane.items():
-            self._desks[name].budget.took(len(jobs), self._clock.monotonic())
+            size = sum(len(job.body) for job in jobs)
+            self._desks[name].budget.took(len(jobs), self._clock.monotonic(), size)
             if self.open:
                 self._desks[name].lane.start(jobs)
             else:

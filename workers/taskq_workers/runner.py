@@ -112,6 +112,7 @@ class Runner:
 
     def open(self, claimed: Claimed) -> Run:
         """The job in `claimed`: decoded, and its task found."""
+        now, started = self._clock.now(), self._clock.monotonic()
         count, earlier = decode_history(None)
         envelope, declaration, outcome = _NOTHING, None, None
         try:
@@ -122,7 +123,6 @@ class Runner:
         except MalformedJob as error:
             outcome = Malformed(_own_error(error))
         lane = member_lane(claimed.member)
-        now, started = self._clock.now(), self._clock.monotonic()
         return Run(claimed.member, lane, envelope, declaration, count + 1, earlier, now, started, self._epoch, outcome)
 
     def call(self, run: Run) -> Outcome:
