@@ -114,8 +114,9 @@ class FastWire(Wire):
 
 
 def _lost(doing: str, error: OSError) -> redis.RedisError:
-    kind = redis.TimeoutError if isinstance(error, TimeoutError) else redis.ConnectionError
-    return kind(f"error {error.errno} while {doing} socket. {error.strerror or error}")
+    if isinstance(error, TimeoutError):
+        return redis.TimeoutError(f"timeout {doing} socket")
+    return redis.ConnectionError(f"error {error.errno} while {doing} socket. {error.strerror or error}")
 
 
 _PLAIN = (redis.Connection, redis.SSLConnection, redis.UnixDomainSocketConnection)
