@@ -9,11 +9,27 @@ from benchmarks.figures import MEASURES, Figure
 from benchmarks.findings import Findings
 
 OURS, THEIRS, INK, FAINT = "#0f766e", "#94a3b8", "#1e293b", "#cbd5e1"
-SHOWN = (
-    ("throughput", ("drain_rate", "enqueue_rate", "enqueue_many_rate", "gather_work_rate")),
-    ("latency", ("start_p50_ms", "start_p99_ms", "result_p50_ms", "beside_p99_ms")),
-    ("cost", ("drain_us", "queued_bytes", "idle_pss_mb", "idle_cpu_percent")),
-)
+SHOWN = {
+    "throughput": {
+        "drain_rate": "no-op jobs run, results stored, jobs/s",
+        "enqueue_rate": "enqueued one by one, jobs/s",
+        "enqueue_many_rate": "enqueued in bulk, jobs/s",
+        "gather_work_rate": "enqueued, run, gathered, jobs/s",
+    },
+    "latency": {
+        "start_p50_ms": "enqueue to start, idle, p50, ms",
+        "start_p99_ms": "enqueue to start, idle, p99, ms",
+        "result_p50_ms": "enqueue to result, idle, p50, ms",
+        "beside_p99_ms": "io jobs beside cpu jobs, p99, ms",
+    },
+    "cost": {
+        "drain_us": "CPU a job, worker and Redis, us",
+        "queued_bytes": "Redis memory a queued job, B",
+        "pss_after_mb": "PSS of the worker after a drain, MB",
+        "start_seconds": "worker's start to first job, s",
+    },
+}
+"""The pictures by name, and the figures in each with what is written over them."""
 
 
 def draw(findings: Findings, folder: Path) -> list[Path]:
@@ -23,27 +39,24 @@ def draw(findings: Findings, folder: Path) -> list[Path]:
     mpl.use("Agg")
     mpl.rcParams |= {"svg.hashsalt": "taskq", "font.family": "DejaVu Sans", "text.color": INK}
     written = []
-    for name, wanted in SHOWN:
-        figures = [figure for figure in _figures(wanted) if figure.name in findings.values]
-        if figures:
-            written += _picture(findings, figures, folder / name)
+    known = {figure.name: figure for measure in MEASURES for figure in measure.figures}
+    for name, wanted in SHOWN.items():
+        captions = {known[figure]: caption for figure, caption in wanted.items() if figure in findings.values}
+        if captions:
+            written += _picture(findings, captions, folder / name)
     return written
 
 
-def _figures(names: tuple[str, ...]) -> list[Figure]:
-    known = {figure.name: figure for measure in MEASURES for figure in measure.figures}
-    return [known[name] for name in names]
-
-
-def _picture(findings: Findings, figures: list[Figure], stem: Path) -> list[Path]:
+def _picture(findings: Findings, captions: dict[Figure, str], stem: Path) -> list[Path]:
     from matplotlib import pyplot
 
     systems = list(findings.systems)
     sheet, axes = pyplot.subplots(
-        1, len(figures), figsize=(3.6 * len(figures), 0.34 * len(systems) + 1.0), squeeze=False
+        1, len(captions), figsize=(3.6 * len(captions), 0.34 * len(systems) + 1.0), squeeze=False
     )
-    for axis, figure in zip(axes[0], figures, strict=True):
+    for axis, (figure, caption) in zip(axes[0], captions.items(), strict=True):
         _bars(axis, findings, figure, systems)
+        axis.set_title(f"{caption}\n({figure.better} is better)", fontsize=9, loc="left")
     sheet.tight_layout(w_pad=2.0)
     paths = [stem.with_suffix(suffix) for suffix in (".png", ".svg")]
     for path in paths:
@@ -67,7 +80,6 @@ def _bars(axis: Any, findings: Findings, figure: Figure, systems: list[str]) -> 
             va="center",
             fontsize=8,
         )
-    axis.set_title(f"{figure.title.strip()}, {figure.unit}\n({figure.better} is better)", fontsize=9, loc="left")
     axis.margins(x=0.22)
     axis.tick_params(axis="y", length=0, labelsize=9)
     axis.set_xticks([])

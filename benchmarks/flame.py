@@ -24,6 +24,8 @@ JOBS, SECONDS, RATE = 400_000, 4, 500
 LEAST = 0.004
 COLOURS = {"taskq_workers": "#0f766e", "taskq": "#14b8a6", "redis": "#f59e0b"}
 OTHER = "#94a3b8"
+BEGINNINGS = ("Child.run (", "ThreadLane._work (")
+"""Where the main thread and the threads of a lane begin with what is theirs."""
 Stack = tuple[str, ...]
 
 
@@ -64,9 +66,7 @@ def read(lines: Iterable[str]) -> Counter[Stack]:
     for line in lines:
         names, _, count = line.rpartition(" ")
         frames = names.split(";")
-        begin = next(
-            (at for at, frame in enumerate(frames) if frame.startswith(("run (taskq_workers/child", "_work ("))), 0
-        )
+        begin = next((at for at, frame in enumerate(frames) if frame.startswith(BEGINNINGS)), 0)
         stacks[tuple(frames[begin:])] += int(count)
     return stacks
 
