@@ -6,7 +6,6 @@ Everything runs on this machine's loopback. Wall time on a shared machine drifts
 from __future__ import annotations
 
 import json
-import math
 import os
 import signal
 import socket
@@ -25,6 +24,7 @@ import redis
 from benchmarks.catalogue import Command, Load, System
 from benchmarks.environments import binary, environment
 from taskq.broker import embedded
+from taskq.cli.bench import cost
 
 SYSTEMS = Path(__file__).parent / "systems"
 GIVE_UP = 120.0
@@ -57,15 +57,16 @@ class Workers:
     began: float = field(default_factory=time.monotonic)
 
     def processes(self) -> list[int]:
-        return [pid for command in self.commands for pid in family(command.pid)]
+        rows = cost.processes()
+        return [row.pid for command in self.commands for row in cost.family(command.pid, rows)]
 
     def cpu(self) -> float:
         """CPU seconds that its processes have used, with those that ended."""
-        return sum(map(cpu_of, self.processes()))
+        return sum(cost.cpu_of(command.pid) or 0.0 for command in self.commands)
 
     def pss(self) -> float:
         """Proportional set size of its processes, in MB: memory that several share counts once."""
-        return sum(map(pss_of, self.processes())) / 2**20
+        return sum(cost.memory_of(command.pid) or 0 for command in self.commands) / 2**20
 
     def check(self) -> None:
         for command in self.commands:
@@ -207,38 +208,6 @@ def stop(command: subprocess.Popen[bytes]) -> None:
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(command.pid, signal.SIGKILL)
     command.wait()
-
-
-def family(pid: int) -> list[int]:
-    """`pid` and all that descend from it (Linux)."""
-    try:
-        tasks = [task.read_text().split() for task in Path(f"/proc/{pid}/task").glob("*/children")]
-    except OSError:
-        return []
-    return [pid, *(below for children in tasks for child in children for below in family(int(child)))]
-
-
-def cpu_of(pid: int) -> float:
-    """CPU seconds that a running process has used, with its children that have ended (Linux)."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return 0.0
-    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
-
-
-def pss_of(pid: int) -> int:
-    """Proportional set size of a running process in bytes (Linux)."""
-    try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    except OSError:
-        return 0
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
-
-
-def percentile(values: Sequence[float], share: float) -> float:
-    """The least of `values` that at least `share` of them do not exceed (nearest rank)."""
-    return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
 
 
 def span(notes: list[Note]) -> float:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar, cast
 from taskq.broker.broker import Broker
 from taskq.broker.call import Call
 from taskq.broker.link import Link
-from taskq.errors import CLOSED, BrokerError, BrokerUnavailable
+from taskq.errors import CLOSED, BrokerError
 
 T = TypeVar("T")
 PIPELINE = 256
@@ -84,8 +84,6 @@ class Outbox:
             try:
                 answers = self._link.exchange(*requests)
                 self._used = True
-                if any(isinstance(answer, BrokerUnavailable) for answer in answers):
-                    self._link.close()  # a primary that was demoted: look for the new one next time
                 break
             except BrokerError as error:
                 self._used, answers = False, [error] * len(requests)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from benchmarks.catalogue import System
-from benchmarks.lab import lab, percentile
+from benchmarks.lab import lab
+from taskq.cli.bench.figures import percentile
 
 Numbers = dict[str, float]
 STAMPS = 400

@@ -8,7 +8,8 @@ import sys
 from functools import cache
 
 from benchmarks.catalogue import System
-from benchmarks.lab import SYSTEMS, lab, percentile, span
+from benchmarks.lab import SYSTEMS, lab, span
+from taskq.cli.bench.figures import percentile
 
 Numbers = dict[str, float]
 

@@ -10,6 +10,7 @@ import redis
 from taskq.broker.broker import Broker
 from taskq.broker.call import Call
 from taskq.broker.connection import translate
+from taskq.errors import BrokerUnavailable
 
 
 class Link:
@@ -56,7 +57,10 @@ class Link:
         except BaseException as error:
             raise self._broken(error) from None
         self._sent = []
-        return [self._value(call, reply) for call, reply in zip(calls, replies, strict=True)]
+        answers = [self._value(call, reply) for call, reply in zip(calls, replies, strict=True)]
+        if any(isinstance(answer, BrokerUnavailable) for answer in answers):
+            self.close()  # a primary that was demoted: the next call has to look for the new one
+        return answers
 
     def _value(self, call: Call[Any], reply: Any) -> Any:
         try:

@@ -151,6 +151,21 @@ def test_a_connection_to_a_primary_that_was_demoted_is_not_used_again() -> None:
         broker.close()
 
 
+def test_a_link_to_a_primary_that_was_demoted_connects_anew() -> None:
+    with server_or_skip() as server:
+        broker = Broker(server.url)
+        link = Link(broker)
+        who: Call[int] = Call("CLIENT", ("ID",), int)
+        (before,) = link.exchange(who)
+        tell(server.url, "REPLICAOF 127.0.0.1 1")
+        (refused,) = link.exchange(ENQUEUE)
+        assert isinstance(refused, BrokerUnavailable)
+        (after,) = link.exchange(who)
+        assert after != before
+        link.close()
+        broker.close()
+
+
 def test_a_flush_of_the_scripts_is_invisible(bench: Bench) -> None:
     bench.enqueue("a b")
     ask(bench.broker, "SCRIPT", "FLUSH")

@@ -10,7 +10,8 @@ import pytest
 from benchmarks import __main__ as command
 from benchmarks import charts, figures, findings, table
 from benchmarks.catalogue import SYSTEMS
-from benchmarks.lab import Note, percentile, span
+from benchmarks.lab import Note, span
+from taskq.cli.bench.figures import percentile
 
 
 @pytest.fixture
