@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 
 import pytest
 
 from taskq.broker.embedded import Server
 from tests.support.servers import ask, server_or_skip
+
+
+def pytest_configure() -> None:
+    """Let programs that tests start have the signals that a terminal's shell would give them, whoever started us.
+
+    What is ignored here (as by `nohup`, or by a script's `&`) would be ignored in them too; what has a handler is not
+    inherited. The handler does nothing, so these tests themselves go on ignoring it.
+    """
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
 
 
 @pytest.fixture(scope="session")
