@@ -1,0 +1,65 @@
+"""A producer for tests under faults: enqueues steadily, repeats what was not acknowledged, and remembers all of it."""
+
+from __future__ import annotations
+
+import threading
+
+from taskq.errors import BrokerUnavailable, QueueFull
+from taskq.job import Job
+from taskq.tasks import Task
+from tests.process import jobs
+
+
+class Producer(threading.Thread):
+    """Enqueues naps of `seconds` named `<name>-0`, `<name>-1`... with a pause of `every` seconds between them.
+
+    Each is repeated under its name until it is acknowledged. `refused` holds what was raised on the way, in order.
+    """
+
+    def __init__(self, name: str = "job", seconds: float = 0.02, every: float = 0.005):
+        super().__init__(name=name, daemon=True)
+        self.acknowledged: list[Job[float]] = []
+        self.refused: list[Exception] = []
+        self.failure: Exception | None = None
+        self._over, self._refusal = threading.Event(), threading.Event()
+        self.seconds, self._every = seconds, every
+
+    def run(self) -> None:
+        try:
+            while not self._over.wait(self._every):
+                job = self._insist(jobs.nap.options(job_id=f"{self.name}-{len(self.acknowledged)}"))
+                if job is not None:
+                    self.acknowledged.append(job)
+        except Exception as error:
+            self.failure = error
+
+    def _insist(self, nap: Task[[float], float]) -> Job[float] | None:
+        while True:
+            try:
+                return nap.enqueue(self.seconds)
+            except (BrokerUnavailable, QueueFull) as error:
+                self.refused.append(error)
+                self._refusal.set()
+                if self._over.wait(0.02):
+                    return None
+
+    def wait_for_a_refusal(self, timeout: float = 20.0) -> Exception:
+        """The first error of an enqueue."""
+        assert self._refusal.wait(timeout), "every enqueue was acknowledged"
+        return self.refused[0]
+
+    def stop(self) -> list[Job[float]]:
+        """End; the jobs that were acknowledged. Raises what the producer died of."""
+        self._over.set()
+        self.join(20)
+        if self.failure is not None:
+            raise self.failure
+        return self.acknowledged
+
+    def __enter__(self) -> Producer:
+        self.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._over.set()
+        self.join(20)
