@@ -9,7 +9,8 @@ The first element is the version of the format. Values inside are encoded as `ta
 since the epoch, durations are seconds; all are finite.
 
 Encoding raises NotSerializable or TooLarge and says which argument is to blame. Decoding raises MalformedJob and
-nothing else, whatever the bytes: a body that cannot be decoded must reach the dead letters, not end a worker.
+nothing else, whatever the bytes: a body that cannot be decoded must reach the dead letters, not end a worker. What
+a newer version wrote is no garbage: NewerFormat says so, and a worker leaves the job to workers that can read it.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ __all__ = [
     "Attempt",
     "Envelope",
     "ErrorInfo",
+    "NewerFormat",
     "Record",
     "decode_history",
     "decode_job",
@@ -41,10 +43,15 @@ DEFAULT_LIMIT = 512 * 1024
 """Most bytes of a job or a record, unless set otherwise."""
 
 VERSION = 1
+"""To be raised with any change of the three formats. Older workers park what they cannot read (`NewerFormat`)."""
 State = Literal["done", "dead", "cancelled"]
 STATES: frozenset[State] = frozenset(get_args(State))
 ATTEMPTS_KEPT = 5
 ATTEMPT_ERROR_CHARS = 500
+
+
+class NewerFormat(MalformedJob):
+    """The bytes have a higher version than this taskq reads."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -295,11 +302,20 @@ def encode_history(count: int, attempts: Sequence[Attempt]) -> bytes:
 
 
 def decode_history(data: bytes | None) -> tuple[int, tuple[Attempt, ...]]:
-    """(how many attempts there were, the last of them), (0, ()) for None. Raises MalformedJob for any other bytes."""
+    """(how many attempts there were, the last of them), (0, ()) for None. Raises MalformedJob for any other bytes.
+
+    The count is the second element in every version. Of what a newer taskq wrote only that is read: a job that it began
+    can be finished here.
+    """
     if data is None:
         return 0, ()
-    _, count, attempts = _fields(load(data, DEFAULT_LIMIT), "history", 3, 3)
-    if type(count) is not int or count < 0 or type(attempts) is not list:
+    fields = load(data, DEFAULT_LIMIT)
+    if type(fields) is list and fields and _is_newer(fields[0]):
+        if len(fields) < 2 or not _is_count(fields[1]):
+            raise _malformed("history", "it does not begin with a version and a count")
+        return fields[1], ()
+    _, count, attempts = _fields(fields, "history", 3, 3)
+    if not _is_count(count) or type(attempts) is not list:
         raise _malformed("history", "count and attempts are not a number and a list")
     return count, tuple(map(_attempt, attempts))
 
@@ -328,11 +344,27 @@ def _fields(value: object, noun: str, least: int, most: int) -> list[Any]:
     version = value[0]
     if type(version) is not int or version < 1:
         raise _malformed(noun, "it does not begin with a version")
-    if version != VERSION:
-        raise _malformed(noun, f"a newer taskq wrote it, this one reads version {VERSION}\n  hint: upgrade taskq here")
+    if _is_newer(version):
+        raise NewerFormat(
+            f"cannot decode the {noun}: a newer taskq wrote it (version {_number(version)}), "
+            f"this one reads version {VERSION}\n  hint: upgrade taskq here"
+        )
     if not least <= len(value) <= most:
         raise _malformed(noun, f"it has {len(value)} fields, not {least}{f' to {most}' if most > least else ''}")
     return value
+
+
+def _is_newer(version: object) -> bool:
+    return type(version) is int and version > VERSION
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and 0 <= value <= _EXACT
+
+
+def _number(value: int) -> str:
+    """An int of any size, in few characters."""
+    return str(value) if value.bit_length() <= 64 else "of many digits"
 
 
 def _seconds(value: object, noun: str) -> float:

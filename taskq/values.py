@@ -39,7 +39,7 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from msgpack import ExtType, Packer, unpackb
+from msgpack import ExtType, OutOfData, Packer, Unpacker, unpackb
 
 from taskq.errors import MalformedJob, NotSerializable, TooLarge
 
@@ -61,6 +61,9 @@ HARD_LIMIT = 16 * 1024 * 1024
 
 MAX_DEPTH = 200
 """Containers within containers. msgpack itself packs 1,024; its older versions 511, and 255 dicts in pure Python."""
+
+DEEPEST = MAX_DEPTH + 4
+"""Containers within containers that are decoded: those of a value, and those of the job or record around it."""
 
 PLAIN = frozenset({type(None), bool, int, float, str, bytes, date, timedelta, UUID, Decimal})
 """Types that travel whatever their value: a container of nothing else needs no further look."""
@@ -358,17 +361,61 @@ _ENCODERS: dict[type, Callable[[Any], object]] = {
 def load(data: bytes, limit: int) -> Any:
     """The value in `data`. Raises MalformedJob for anything that is not one, for trailing bytes, and over `limit`.
 
-    The size is looked at first, and msgpack bounds every length it reads by it: 5 bytes cannot claim 4 billion items.
+    Nothing is built before it is known to be bounded. The size is looked at first. A length that is read (of text,
+    bytes, an extension, an array or a map) is at most that size, and in data of some length the sum of them is. While
+    it unpacks, msgpack ends nesting at some 1,000 levels; what is nested more than DEEPEST is refused. So the value
+    takes at most 120 bytes of memory for each byte of `data`.
     """
     try:
         if len(data) > limit or len(data) > HARD_LIMIT:
             raise MalformedJob(f"cannot decode {len(data)} bytes: the limit is {min(limit, HARD_LIMIT)}")
+        if len(data) > _SCAN_FROM:
+            _scan(data)
         # Data without tuples or sets, which is most of it, is spared a Python call for each list.
-        return _unpack_flat(data) if data.find(_MARK_HEAD) < 0 else _Rebuild().unpack(data)
+        value = _unpack_flat(data) if data.find(_MARK_HEAD) < 0 else _Rebuild().unpack(data)
+        if len(data) > DEEPEST and len(data.translate(None, _NO_CONTAINERS)) > DEEPEST and _is_deep(value):
+            raise ValueError(f"nested more than {MAX_DEPTH} deep")
+        return value
     except MalformedJob:
         raise
     except Exception as error:
         raise MalformedJob(f"cannot decode the bytes: {_reason(error)}") from error
+
+
+_SCAN_FROM = 4096
+_NO_CONTAINERS = bytes({*range(256)} - {*range(0x80, 0xA0), *range(0xDC, 0xE0)})
+"""The bytes that open neither an array nor a map."""
+
+
+def _scan(data: bytes) -> None:
+    """Raise ValueError where `data` ends before what it announces.
+
+    msgpack makes room for an array as soon as it has read its length: a thousand arrays in one another, each said to be
+    as long as the data, would take gigabytes before one of them is found to be short.
+    """
+    unpacker = Unpacker(read_size=len(data), max_buffer_size=len(data))
+    unpacker.feed(data)
+    try:
+        unpacker.skip()
+    except OutOfData:
+        raise ValueError("incomplete input") from None
+
+
+def _is_deep(value: object) -> bool:
+    """Is anything nested more than DEEPEST levels? Level by level, without recursion."""
+    level = [value]
+    for _ in range(DEEPEST):
+        level = [item for box in level for item in _content(box) if type(item) in _CONTAINERS]
+        if not level:
+            return False
+    return True
+
+
+_CONTAINERS = frozenset({list, tuple, set, dict})
+
+
+def _content(box: Any) -> Iterable[object]:
+    return chain(box, box.values()) if type(box) is dict else box if type(box) in _CONTAINERS else ()
 
 
 class _Mark:

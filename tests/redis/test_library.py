@@ -654,7 +654,7 @@ def test_a_job_whose_task_nobody_knew_says_so(shop: Shop) -> None:
     shop.clock.advance(600)
     shop.app.broker.run(calls.promote(UNKNOWN))
     error = raised(job)
-    assert (type(error), str(error)) == (UnknownTask, "no worker knew its task for 10 minutes")
+    assert (type(error), str(error)) == (UnknownTask, "no worker knew its task, or could read the job, for 10 minutes")
 
 
 def test_a_job_that_fails_is_tried_again_and_its_result_is_that_of_the_last_try(shop: Shop) -> None:

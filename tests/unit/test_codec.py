@@ -561,6 +561,66 @@ def test_a_claimed_length_of_billions_costs_no_memory(head: int) -> None:
         tracemalloc.stop()
 
 
+@pytest.mark.parametrize("size", [5_000, DEFAULT_LIMIT])
+def test_arrays_in_arrays_that_claim_the_whole_body_each_get_no_room(size: int) -> None:
+    head = b"\xdd" + struct.pack(">I", size - 10)
+    body = (head * 900).ljust(size, b"\xc0")
+    tracemalloc.start()
+    try:
+        with pytest.raises(MalformedJob, match="incomplete input"):
+            unpack(body)
+        assert tracemalloc.get_traced_memory()[1] < 100_000 + 2 * size
+    finally:
+        tracemalloc.stop()
+
+
+FILLINGS = {
+    "lists": b"\x90",
+    "dicts": b"\x80",
+    "sets": b"\x91\xd4\x01s",
+    "tuples": b"\x92\xd4\x01t\xc0",
+    "dicts of one": b"\x81\xc0\x80",
+    "Decimals": b"\xd4\x037",
+    "timedeltas": b"\xc7\x0c\x08" + bytes(12),
+    "datetimes": b"\xc7\x14\x05\x07\xe8\x01\x01" + bytes(8) + b"f" + bytes(7),
+    "timestamps": b"\xd6\xff" + bytes(4),
+    "floats": b"\xcb" + bytes(8),
+    "letters": b"\xa2\xc3\xa9",
+}
+
+
+@pytest.mark.parametrize("filling", FILLINGS.values(), ids=FILLINGS)
+def test_a_value_takes_at_most_120_times_the_memory_of_its_bytes(filling: bytes) -> None:
+    count = 100_000 // len(filling)
+    body = b"\xdd" + struct.pack(">I", count) + filling * count
+    tracemalloc.start()
+    try:
+        with suppress(MalformedJob):
+            unpack(body)
+        assert tracemalloc.get_traced_memory()[1] < 120 * len(body)
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("opening", [b"\x91", b"\x81\x01", b"\x92\xd4\x01t"], ids=["list", "dict", "tuple"])
+def test_what_is_nested_deeper_than_any_value_that_is_packed_is_malformed(opening: bytes) -> None:
+    assert unpack(opening * MAX_DEPTH + b"\x01") is not None
+    with pytest.raises(MalformedJob, match="nested more than 200 deep"):
+        unpack(opening * (MAX_DEPTH + 6) + b"\x01")
+
+
+def test_the_deepest_argument_that_is_accepted_comes_back() -> None:
+    deepest = nested(MAX_DEPTH, lambda value: [value])
+    assert decode_job(encode_job(job(deepest))).args == (deepest,)
+    dead = record(state="dead", error=ErrorInfo(type="a.B", text="c", args=(deepest,)))
+    assert decode_record(encode_record(dead)) == dead
+
+
+def test_many_lists_beside_one_another_are_not_deep() -> None:
+    value = [[[index], {index: [index]}] for index in range(1000)]
+    assert unpack(pack(value)) == value
+
+
 @pytest.mark.parametrize("opening", [b"\x91", b"\x81\x01", b"\x92\xd4\x01t", b"\x81"])
 @pytest.mark.parametrize("depth", [500, 1000, 1030, 100_000])
 def test_deep_nesting_is_malformed_or_decoded(opening: bytes, depth: int) -> None:
@@ -577,7 +637,11 @@ def test_deep_nesting_is_malformed_or_decoded(opening: bytes, depth: int) -> Non
         ([True, "t", [], {}, 1.0], "it does not begin with a version"),
         (["1", "t", [], {}, 1.0], "it does not begin with a version"),
         ([-1, "t", [], {}, 1.0], "it does not begin with a version"),
-        ([2, "t"], "a newer taskq wrote it, this one reads version 1\n  hint: upgrade taskq here"),
+        ([2, "t"], "a newer taskq wrote it (version 2), this one reads version 1\n  hint: upgrade taskq here"),
+        (
+            [9**9999],
+            "a newer taskq wrote it (version of many digits), this one reads version 1\n  hint: upgrade taskq here",
+        ),
         ([1, "t", [], {}], "it has 4 fields, not 5 to 7"),
         ([1, "t", [], {}, 1.0, None, "", 0], "it has 8 fields, not 5 to 7"),
         ([1, b"t", [], {}, 1.0], "task, args and kwargs are not a str, a list and a dict"),

@@ -170,6 +170,13 @@ def test_the_log_says_when_an_outcome_did_not_count(console: Say) -> None:
     assert Relay.last.startswith("- thumbnail   dropped  1.2s  it runs elsewhere, or has an outcome  job 0000")
 
 
+def test_the_log_says_why_a_job_of_a_newer_taskq_is_parked(console: Say) -> None:
+    log_outcome(Relay(console), settled(Park(600.0), task=""), written=True)
+    assert Relay.last.startswith(
+        "- job         parked  a newer taskq wrote it, upgrade this worker; offered to others, dead in 10m00"
+    )
+
+
 def test_a_job_whose_task_cannot_be_read_is_called_a_job(console: Say) -> None:
     log_outcome(Relay(console), settled(Bury(ERROR), task=""), written=True)
     assert Relay.last.startswith("! job         dead")

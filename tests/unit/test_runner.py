@@ -19,6 +19,7 @@ from taskq.errors import TimeLimit
 from taskq.job import CurrentJob
 from taskq.lifecycle import Bury, Delay, Failed, Finish, Park
 from taskq.retry import Backoff, Retry
+from taskq.values import pack
 from taskq_workers.outcomes import Settled
 from taskq_workers.runner import TEXT_LIMIT, TRACEBACK_LIMIT, Runner, describe, summary
 from tests.support.clock import FakeClock
@@ -339,7 +340,18 @@ def test_a_job_over_this_workers_limit_is_a_dead_letter(shop: Shop) -> None:
     assert "the limit is 20000" in error_of(settled).text
 
 
-@pytest.mark.parametrize("history", [b"\xc1", b"\x93\x02\x01\x90", b"\x90"])
+def test_a_job_that_a_newer_taskq_wrote_is_left_to_workers_that_can_read_it(shop: Shop) -> None:
+    settled = shop.settle(Claimed(bytes(16) + b"mail:cpu", pack([2, "tasks.f", "and what it then has"])))
+    assert settled.step == Park(600.0)
+    assert (settled.task, settled.record, settled.history) == ("", b"", b"")
+
+
+def test_attempts_that_a_newer_taskq_wrote_are_counted(shop: Shop) -> None:
+    settled = shop.run(raiser(ValueError), retries=3, history=pack([2, 3, {"and": "more"}]))
+    assert (type(settled.step), settled.attempt) == (Bury, 4)
+
+
+@pytest.mark.parametrize("history", [b"\xc1", b"\x92\x02\xff", b"\x91\x02", b"\x90"])
 def test_a_history_that_cannot_be_read_is_a_dead_letter_with_the_reason(shop: Shop, history: bytes) -> None:
     settled = shop.run(lambda: 1, history=history)
     assert isinstance(settled.step, Bury)

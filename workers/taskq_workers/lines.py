@@ -29,8 +29,11 @@ def log_outcome(log: Any, settled: Settled, written: bool) -> None:
         case Bury(error):
             log.error(name, outcome="dead", took=took, attempt=settled.attempt, error=summary(error), **which)
         case Park(patience):
-            why = f"this worker does not know the task; offered to others, dead in {brief(patience)}"
-            log.warning(settled.task, outcome="parked", why=why, **which)
+            why = (
+                "this worker does not know the task" if settled.task else "a newer taskq wrote it, upgrade this worker"
+            )
+            why = f"{why}; offered to others, dead in {brief(patience)}"
+            log.warning(settled.task or "job", outcome="parked", why=why, **which)
 
 
 def tell_trouble(log: Any, who: str, error: TaskqError | None) -> None:

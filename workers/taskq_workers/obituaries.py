@@ -15,4 +15,4 @@ def _obituary(kind: str, text: str) -> bytes:
 
 
 LOST = _obituary("WorkerLost", f"its process died {LOSS_LIMIT} times while it ran")
-UNKNOWN = _obituary("UnknownTask", f"no worker knew its task for {PATIENCE / 60:g} minutes")
+UNKNOWN = _obituary("UnknownTask", f"no worker knew its task, or could read the job, for {PATIENCE / 60:g} minutes")

@@ -21,6 +21,7 @@ from taskq.codec import (
     Attempt,
     Envelope,
     ErrorInfo,
+    NewerFormat,
     Record,
     State,
     decode_history,
@@ -120,6 +121,8 @@ class Runner:
             count, earlier = decode_history(claimed.history)
             task = self._tasks.get(envelope.task)
             declaration = task.declaration if task else None
+        except NewerFormat:
+            pass  # it goes as a task that is not known here: others may be able to read it
         except MalformedJob as error:
             outcome = Malformed(_own_error(error))
         lane = member_lane(claimed.member)
