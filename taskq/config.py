@@ -90,6 +90,11 @@ def _setting(default: Any, text: str) -> Any:
     return field(default=default, metadata={"help": text})
 
 
+_LEAST = (("procs", 1), ("threads", 1), ("coroutines", 1), ("grace", 0), ("lease", 1), ("max_jobs", 0), ("max_rss", 0))
+LEAST_RSS = 16 << 20
+"""No process with an app is smaller: a number below it was meant in another unit."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerSettings:
     """One worker: everything that can be set about it. The flags of `taskq worker` are made from these fields."""
@@ -101,13 +106,17 @@ class WorkerSettings:
     burst: bool = _setting(default=False, text="End when nothing is ready or running (delayed jobs do not count).")
     grace: float = _setting(30.0, "Seconds that running jobs get to finish when the worker is told to stop.")
     lease: float = _setting(15.0, "Seconds without a heartbeat until a host's jobs are given to others.")
+    max_jobs: int = _setting(0, "Runs of jobs after which a process is replaced by a new one; 0: never.")
+    max_rss: int = _setting(0, "Memory beyond which a process is replaced by a new one (Linux); 0: any.")
 
     def __post_init__(self) -> None:
-        for name, least in (("procs", 1), ("threads", 1), ("coroutines", 1), ("grace", 0), ("lease", 1)):
+        for name, least in _LEAST:
             if not getattr(self, name) >= least:
                 raise ConfigError(f"{name} is {getattr(self, name)}\n  hint: at least {least}")
         if not self.queues:
             raise ConfigError("cannot work on no queue\n  hint: --queues default")
+        if 0 < self.max_rss < LEAST_RSS:
+            raise ConfigError(f"max_rss is {self.max_rss} bytes\n  hint: at least 16M, as in 512M or 2G; 0: any")
 
     @property
     def beat(self) -> float:

@@ -1,4 +1,7 @@
-"""Durations as people write them: 90, 1.5, `timedelta(minutes=2)`, "250ms", "30s", "10m", "2h", "1d"."""
+"""Durations as people write them: 90, 1.5, `timedelta(minutes=2)`, "250ms", "30s", "10m", "2h", "1d".
+
+And sizes of memory: 1048576, "512M", "2G".
+"""
 
 from __future__ import annotations
 
@@ -39,6 +42,31 @@ def _number(value: object) -> float | int | None:
         return value.total_seconds()
     found = _TEXT.fullmatch(value) if isinstance(value, str) else None
     return float(found[1]) * _UNITS[found[2]] if found else None
+
+
+_SIZES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+_SIZE = re.compile(r"\s*(\d{1,15}(?:\.\d{1,9})?)\s*([KMGT]?)(?:i?B)?\s*", re.IGNORECASE)
+
+
+def size(value: int | str, what: str = "size") -> int:
+    """`value` in bytes: a number of them, or "800K", "512M", "1.5G", "2GiB", where K is 1024. `what` names the setting.
+
+    Raises ConfigError for anything that is not a size.
+    """
+    found = _SIZE.fullmatch(value) if isinstance(value, str) else None
+    if found:
+        return int(float(found[1]) * _SIZES[found[2].upper()])
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    raise ConfigError(f"{what} {value!r} is not a size\n  hint: bytes, or '800K', '512M', '2G'")
+
+
+def brief_size(count: int) -> str:
+    """`count` bytes as people read it at a glance: "900B", "12K", "512M", "1.5G"."""
+    for unit in ("T", "G", "M", "K"):
+        if count >= _SIZES[unit]:
+            return f"{count / _SIZES[unit]:.{0 if count >= 10 * _SIZES[unit] else 1}f}".removesuffix(".0") + unit
+    return f"{count}B"
 
 
 def brief(seconds: float) -> str:

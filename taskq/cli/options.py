@@ -14,7 +14,7 @@ from taskq.broker.keys import check_name
 from taskq.cli.session import Session
 from taskq.config import Sourced
 from taskq.errors import ConfigError
-from taskq.units import seconds
+from taskq.units import seconds, size
 
 if TYPE_CHECKING:
     ParamType = click.ParamType[Any]
@@ -99,6 +99,15 @@ class Seconds(ParamType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         return _checked(seconds, value)
+
+
+class Size(ParamType):
+    """A number of bytes: "512M", "2G", "1073741824"."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return _checked(size, value)
 
 
 class Patience(Seconds):

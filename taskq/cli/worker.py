@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import Field, fields
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from taskq import log
 from taskq.cli.cores import cores
-from taskq.cli.options import Count, Names, ParamType, Seconds, connection_options, with_session
+from taskq.cli.options import Count, Names, ParamType, Seconds, Size, connection_options, with_session
 from taskq.cli.session import Session
 from taskq.config import WorkerSettings, project_settings
 from taskq.errors import ConfigError
@@ -31,7 +32,9 @@ def _flag(setting: Field[Any]) -> str:
 def _option(setting: Field[Any]) -> Callable[[F], F]:
     flag, default = _flag(setting), setting.default
     told: dict[str, Any] = {"type": _TYPES.get(type(default)), "default": default, "show_default": True}
-    if setting.name == "procs":
+    if setting.name == "max_rss":
+        told |= {"type": Size()}
+    elif setting.name == "procs":
         told |= {"type": Count(auto=cores), "default": "auto"}
     elif isinstance(default, tuple):
         told |= {"default": ",".join(default)}
@@ -40,7 +43,7 @@ def _option(setting: Field[Any]) -> Callable[[F], F]:
     elif isinstance(default, bool):
         told = {"default": default}
     return click.option(
-        f"--{flag}/--no-{flag}" if isinstance(default, bool) else f"--{flag}",
+        f"--{flag}/--no-{flag}" if isinstance(default, bool) else f"--{flag.replace('_', '-')}",
         setting.name,
         envvar=f"TASKQ_{flag.upper()}",
         show_envvar=True,
@@ -112,6 +115,10 @@ def worker(session: Session, log_format: str, log_level: str, **settings: Any) -
     if namespace is not None and namespace.source == "--namespace":
         raise click.UsageError(
             "--namespace is not for a worker: its namespace is that of its app\n  hint: TaskQ(namespace=...)"
+        )
+    if settings["max_rss"] and not Path("/proc/self/statm").exists():
+        raise click.UsageError(
+            "--max-rss cannot be held: there is no /proc here that says how large a process is\n  hint: --max-jobs"
         )
     app = session.app("start a worker")
     from taskq_workers.worker import Order, run_worker

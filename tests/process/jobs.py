@@ -43,6 +43,23 @@ def nap(seconds: float) -> float:
 
 
 @app.task
+def hold(path: str) -> int:
+    """Run until somebody opens the FIFO at `path` for writing."""
+    note("hold")
+    Path(path).read_bytes()
+    return os.getpid()
+
+
+_hoard: list[bytes] = []
+
+
+@app.task
+def hoard(megabytes: int) -> None:
+    """Leak."""
+    _hoard.append(b"x" * (megabytes << 20))
+
+
+@app.task
 def lateness(enqueued: float) -> float:
     """Seconds from enqueue to start, then 2 ms of waiting."""
     late = time.monotonic() - enqueued

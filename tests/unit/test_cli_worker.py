@@ -13,6 +13,18 @@ from taskq.config import Sourced, WorkerSettings
 from taskq_workers.worker import Order
 from tests.support.console import Console, Said
 
+ALL = WorkerSettings(
+    procs=3,
+    threads=4,
+    coroutines=50,
+    queues=("mail", "default"),
+    burst=True,
+    grace=10.0,
+    lease=5.0,
+    max_jobs=500,
+    max_rss=512 << 20,
+)
+
 
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -66,16 +78,15 @@ def test_every_setting_has_a_flag_with_its_help() -> None:
     text = " ".join(Console()("worker", "--help").out.split())
     for setting in fields(WorkerSettings):
         flag = {"coroutines": "async"}.get(setting.name, setting.name)
-        assert f"--{flag} " in text
+        assert f"--{flag.replace('_', '-')} " in text
         assert setting.metadata["help"] in text
         assert f"TASKQ_{flag.upper()}" in text
 
 
 def test_flags_set_all_of_it(worker: Runs) -> None:
     flags = "--procs 3 --threads 4 --async 50 --queues mail,default --burst --grace 10 --lease 5s"
-    assert worker.settings(*flags.split()) == WorkerSettings(
-        procs=3, threads=4, coroutines=50, queues=("mail", "default"), burst=True, grace=10.0, lease=5.0
-    )
+    limits = "--max-jobs 500 --max-rss 512M"
+    assert worker.settings(*flags.split(), *limits.split()) == ALL
 
 
 def test_the_environment_sets_all_of_it(worker: Runs) -> None:
@@ -86,17 +97,17 @@ def test_the_environment_sets_all_of_it(worker: Runs) -> None:
         TASKQ_ASYNC="50",
         TASKQ_QUEUES="mail, default",
         TASKQ_BURST="1",
-        TASKQ_GRACE="1m",
+        TASKQ_GRACE="10s",
         TASKQ_LEASE="5",
+        TASKQ_MAX_JOBS="500",
+        TASKQ_MAX_RSS="0.5G",
         TASKQ_LOG_FORMAT="json",
         TASKQ_LOG_LEVEL="warning",
     )
     assert order == Order(
         app=Sourced("shop", "TASKQ_APP"),
         url=None,
-        settings=WorkerSettings(
-            procs=3, threads=4, coroutines=50, queues=("mail", "default"), burst=True, grace=60.0, lease=5.0
-        ),
+        settings=ALL,
         log_format="json",
         log_level="warning",
     )
@@ -106,13 +117,12 @@ def test_the_project_sets_all_of_it(worker: Runs, here: Path) -> None:
     project(
         here,
         'app = "shop:app"\nprocs = 3\nthreads = 4\nasync = 50\nqueues = ["mail", "default"]',
-        'burst = true\ngrace = "1m"\nlease = 5\nlog-format = "json"\nlog_level = "error"',
+        'burst = true\ngrace = 10\nlease = 5\nlog-format = "json"\nlog_level = "error"',
+        'max-jobs = 500\nmax_rss = "512M"',
     )
     order = worker.order()
     assert order.app == Sourced("shop:app", "[tool.taskq] app")
-    assert order.settings == WorkerSettings(
-        procs=3, threads=4, coroutines=50, queues=("mail", "default"), burst=True, grace=60.0, lease=5.0
-    )
+    assert order.settings == ALL
     assert (order.log_format, order.log_level) == ("json", "error")
 
 
@@ -161,6 +171,10 @@ def test_a_url_counts_for_the_worker_only_as_a_flag(worker: Runs) -> None:
         ("--grace soon", {}, "--grace: duration 'soon' is not a duration\n  hint: seconds, a timedelta, or"),
         ("--log-format pretty", {}, "--log-format: 'pretty' is not one of 'auto', 'console', 'json'\n"),
         ("--queues a,,b", {}, "--queues: queue '' cannot be used\n  hint: 1 to 100 of the characters"),
+        ("--max-jobs -1", {}, "--max-jobs: max_jobs is -1\n  hint: at least 0"),
+        ("--max-rss much", {}, "--max-rss: size 'much' is not a size\n  hint: bytes, or '800K', '512M', '2G'"),
+        ("--max-rss 512", {}, "--max-rss: max_rss is 512 bytes\n  hint: at least 16M, as in 512M or 2G; 0: any"),
+        ("", {"TASKQ_MAX_RSS": "-1"}, "TASKQ_MAX_RSS: size '-1' is not a size\n"),
         ("", {"TASKQ_PROCS": "many"}, "TASKQ_PROCS: 'many' is not a whole number or auto\n"),
         ("", {"TASKQ_LEASE": "0.5"}, "TASKQ_LEASE: lease is 0.5\n  hint: at least 1"),
         ("", {"TASKQ_ASYNC": "-1"}, "TASKQ_ASYNC: coroutines is -1\n"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator
-from itertools import count
+from itertools import count, pairwise
 from typing import Any
 
 import pytest
@@ -35,6 +35,7 @@ class Process:
         self.pid = 2**30
         self.code: int | None = None
         self.stopped = False
+        self.size: int | None = 50 << 20
         self._reader, self._writer = os.pipe()
 
     def fileno(self) -> int:
@@ -50,6 +51,9 @@ class Process:
 
     def is_stopped(self) -> bool:
         return self.stopped
+
+    def rss(self) -> int | None:
+        return self.size
 
     def wait(self) -> int:
         assert self.code is not None, "the supervisor would wait"
@@ -695,6 +699,277 @@ def test_a_solo_child_that_retires_has_no_successor(play: Play) -> None:
     play.crew.born[-1].says(retiring="tasks.f did not stop")
     play.settle()
     assert len(play.crew.born) == 3
+
+
+# Recycling
+
+MB = 1 << 20
+
+
+def successor_of(play: Play, old: Actor, why: str = "it has run 500 jobs") -> Actor:
+    """The child that is started because `old` has run its share."""
+    old.says(spent=why)
+    play.settle()
+    successor = play.crew.born[-1]
+    assert (successor.berth.number, successor.berth.solo) == (old.berth.number, False)
+    return successor
+
+
+def grow(play: Play, actor: Actor, size: int) -> int:
+    """How many children are started when `actor` has this size at the next heartbeat."""
+    actor.process.size = size  # type: ignore[attr-defined]
+    born = len(play.crew.born)
+    play.pass_time(3.1)
+    return len(play.crew.born) - born
+
+
+def test_a_child_that_has_run_its_share_works_on_until_its_successor_is_up(play: Play) -> None:
+    first, second = play.open()
+    successor = successor_of(play, first)
+    assert play.log.told("recycling") == [{"worker": "w0", "successor": "w2", "why": "it has run 500 jobs"}]
+    assert first.hears() == []
+    successor.says(ready=INTRODUCTION)
+    play.settle()
+    assert first.hears() == [{"stop": True}]
+    play.pass_time(3600)
+    assert first.process.code is None, "a job may take its time"
+    assert second.hears() == []
+    play.clock.advance(1.0)
+    first.process.end()
+    play.settle()
+    assert play.crew.children == [second, successor]
+    assert play.reaped == [("w0", b"")]
+    assert [line["worker"] for line in play.log.told("recycled")] == ["w0"]
+    assert play.log.told("process died") == []
+
+
+def test_leases_of_both_are_held_while_the_old_child_finishes(play: Play) -> None:
+    first, _ = play.open()
+    first.board.begin(0, A)
+    successor_of(play, first).says(ready=INTRODUCTION)
+    play.settle()
+    (call,) = play.beat()
+    assert call.args[2:] == ("w0", A, "w1", b"", "w2", b"")
+
+
+def test_one_child_at_a_time_is_recycled(play: Play) -> None:
+    first, second = play.open()
+    successor = successor_of(play, first)
+    second.says(spent="it has run 500 jobs")
+    second.says(spent="it has run 500 jobs")
+    play.settle()
+    successor.says(ready=INTRODUCTION)
+    play.settle()
+    assert len(play.crew.born) == 3, "the old one is not gone"
+    first.process.end()
+    play.settle()
+    assert len(play.crew.born) == 4
+    assert play.crew.born[-1].berth.number == 1
+    play.crew.born[-1].says(ready=INTRODUCTION)
+    play.settle()
+    assert second.hears() == [{"stop": True}]
+    second.process.end()
+    play.settle()
+    assert len(play.crew.born) == 4
+
+
+def test_while_the_successor_does_not_come_up_the_old_child_works_and_it_is_tried_again_ever_later(play: Play) -> None:
+    first, second = play.open()
+    successor_of(play, first)
+    waits = []
+    for _ in range(6):
+        play.crew.born[-1].says(error="SyntaxError", code=exit_codes.BAD_APP)
+        play.crew.born[-1].process.end(exit_codes.BAD_APP)
+        play.settle()
+        born, died = len(play.crew.born), play.clock.monotonic()
+        while len(play.crew.born) == born:
+            play.step()
+            play.beat()
+        waits.append(play.clock.monotonic() - died)
+    assert waits == pytest.approx([0.5, 1, 2, 4, 8, 10])
+    assert play.code is None
+    assert first.hears() == second.hears() == []
+    assert len(play.log.told("cannot start")) == 6
+    play.crew.born[-1].says(ready=INTRODUCTION)
+    play.settle()
+    assert first.hears() == [{"stop": True}]
+
+
+def test_an_old_child_that_dies_while_its_successor_starts_has_no_other(play: Play) -> None:
+    first, second = play.open()
+    successor = successor_of(play, first)
+    first.board.begin(0, A)
+    first.process.kill()
+    play.settle()
+    assert play.reaped == [("w0", A)]
+    assert play.crew.children == [second, successor]
+    successor.says(ready=INTRODUCTION)
+    play.settle()
+    assert successor_of(play, second) is play.crew.born[3]
+
+
+def test_a_successor_whose_old_child_is_gone_is_started_again_when_it_dies(play: Play) -> None:
+    first, _ = play.open()
+    successor = successor_of(play, first)
+    first.process.kill()
+    play.settle()
+    successor.process.end(1)
+    play.settle()
+    play.pass_time(0.6)
+    assert len(play.crew.born) == 4
+    assert play.crew.born[-1].berth.number == 0
+
+
+def test_a_successor_that_dies_once_it_is_up_is_replaced_like_any_child(play: Play) -> None:
+    first, second = play.open()
+    successor = successor_of(play, first)
+    successor.says(ready=INTRODUCTION)
+    play.settle()
+    successor.process.kill()
+    play.settle()
+    assert [child.berth.number for child in play.crew.children] == [0, 1, 0]
+    assert play.crew.children[:2] == [first, second]
+
+
+def test_a_child_that_retires_while_its_successor_starts_has_no_other(play: Play) -> None:
+    first, _ = play.open()
+    successor = successor_of(play, first)
+    first.says(retiring="tasks.f did not stop at its time limit")
+    play.settle()
+    assert play.crew.born[-1] is successor
+    successor.process.end(1)
+    first.process.end()
+    play.settle()
+    play.pass_time(0.6)
+    assert len(play.crew.born) == 4, "nobody else works in its place"
+
+
+def test_a_child_that_retires_while_it_finishes_has_no_second_successor(play: Play) -> None:
+    first, _ = play.open()
+    successor_of(play, first).says(ready=INTRODUCTION)
+    play.settle()
+    first.says(retiring="tasks.f did not stop at its time limit")
+    play.settle()
+    assert len(play.crew.born) == 3
+
+
+def test_a_child_that_dies_before_its_turn_is_replaced_once(play: Play) -> None:
+    first, second = play.open()
+    successor = successor_of(play, first)
+    second.says(spent="it has run 500 jobs")
+    play.settle()
+    second.process.kill()
+    play.settle()
+    assert [child.berth.number for child in play.crew.children] == [0, 0, 1]
+    play.crew.born[-1].says(ready=INTRODUCTION)
+    successor.says(ready=INTRODUCTION)
+    play.settle()
+    first.process.end()
+    play.settle()
+    assert len(play.crew.born) == 4
+
+
+def test_a_solo_child_is_not_recycled(stage: Callable[..., Play]) -> None:
+    play = stage(max_rss=100 * MB)
+    play.open()
+    play.bell.ring("solo")
+    play.settle()
+    solo = play.crew.born[-1]
+    solo.says(ready=INTRODUCTION)
+    solo.says(spent="it has run 500 jobs")
+    play.settle()
+    assert grow(play, solo, 200 * MB) == 0
+    assert len(play.crew.born) == 3
+
+
+@pytest.mark.parametrize("up", [False, True])
+def test_a_stop_while_a_child_is_recycled_stops_all(play: Play, up: bool) -> None:
+    first, second = play.open()
+    successor = successor_of(play, first)
+    second.says(spent="it has run 500 jobs")
+    if up:
+        successor.says(ready=INTRODUCTION)
+    play.settle()
+    first.hears()
+    play.signals.arrive(signal.SIGTERM)
+    play.settle()
+    assert first.hears() == second.hears() == [{"stop": True}]
+    assert successor.process.code == (None if up else -signal.SIGKILL)
+    for actor in (first, second, successor):
+        actor.process.end()
+    play.settle()
+    assert (play.crew.children, len(play.crew.born), play.code) == ([], 3, exit_codes.OK)
+
+
+def test_a_worker_that_finishes_does_not_run_round_for_a_child_that_was_to_be_recycled(play: Play) -> None:
+    first, second = play.open()
+    successor_of(play, first)
+    second.says(spent="it has run 500 jobs")
+    play.settle()
+    play.signals.arrive(signal.SIGTERM)
+    play.settle()
+    first.process.end()
+    play.settle()
+    play.pass_time(10.0)
+    assert len(play.crew.born) == 3
+
+
+def test_a_child_that_has_grown_too_large_is_recycled(stage: Callable[..., Play]) -> None:
+    play = stage(max_rss=100 * MB)
+    first, _ = play.open()
+    assert grow(play, first, 100 * MB - 1) == 0
+    assert grow(play, first, 160 * MB) == 1
+    assert play.log.told("recycling")[0]["why"] == "it takes 160M of memory, --max-rss is 100M"
+    assert grow(play, first, 165 * MB) == 0
+    assert first.hears() == []
+    play.crew.born[-1].says(ready=INTRODUCTION)
+    play.settle()
+    assert first.hears() == [{"stop": True}]
+    assert grow(play, first, 170 * MB) == 0
+    assert play.log.told("not recycled") == []
+
+
+def test_without_a_limit_nobody_looks_how_large_children_are(play: Play) -> None:
+    first, _ = play.open()
+    assert grow(play, first, 1 << 50) == 0
+
+
+def test_a_child_whose_size_is_not_known_is_left_alone(stage: Callable[..., Play]) -> None:
+    play = stage(max_rss=100 * MB)
+    first, _ = play.open()
+    first.process.size = None  # type: ignore[attr-defined]
+    play.pass_time(3.1)
+    assert len(play.crew.born) == 2
+
+
+def test_a_child_that_is_too_large_as_soon_as_it_is_up_is_left_alone_and_told_once(stage: Callable[..., Play]) -> None:
+    play = stage(max_rss=50 * MB)
+    play.open()
+    play.pass_time(120.0)
+    assert len(play.crew.born) == 2
+    (line,) = play.log.told("not recycled")
+    assert line["why"] == "it takes 50M of memory, as much as --max-rss, as soon as its app is loaded"
+    assert line["hint"].startswith("recycling does not help: raise --max-rss")
+
+
+def test_a_place_is_recycled_for_its_size_once_a_minute_and_that_is_told_once(stage: Callable[..., Play]) -> None:
+    play = stage(max_rss=100 * MB)
+    began, births = play.open()[0], []
+    old = began
+    while play.clock.monotonic() < 200.0:
+        if grow(play, old, 160 * MB):
+            births.append(play.clock.monotonic())
+            successor = play.crew.born[-1]
+            successor.says(ready=INTRODUCTION)
+            play.settle()
+            old.process.end()
+            play.settle()
+            play.courier.answer("reap", Reaped(0, 0, 0))
+            old = successor
+    assert 3 <= len(births) <= 4
+    assert min(later - earlier for earlier, later in pairwise(births)) >= 60.0
+    (line,) = play.log.told("not recycled")
+    assert line["why"] == "it takes 160M of memory, though it replaced one that did, within 60 s"
 
 
 # The end

@@ -1,4 +1,4 @@
-"""Durations in, durations out."""
+"""Durations in, durations out; and sizes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from taskq.errors import ConfigError
-from taskq.units import MOST, brief, seconds
+from taskq.units import MOST, brief, brief_size, seconds, size
 
 
 @pytest.mark.parametrize(
@@ -107,3 +107,37 @@ def test_the_error_names_the_setting_and_the_value() -> None:
 )
 def test_a_duration_is_shown_as_people_read_it(value: float, shown: str) -> None:
     assert brief(value) == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (0, 0),
+        (1048576, 1 << 20),
+        ("1048576", 1 << 20),
+        ("512M", 512 << 20),
+        ("512 m", 512 << 20),
+        ("512MB", 512 << 20),
+        ("2GiB", 2 << 30),
+        ("0.5g", 512 << 20),
+        ("800K", 800 << 10),
+        ("1T", 1 << 40),
+    ],
+)
+def test_a_size_is_bytes_or_a_text_with_a_unit(value: Any, expected: int) -> None:
+    got = size(value)
+    assert (type(got), got) == (int, expected)
+
+
+@pytest.mark.parametrize("value", [-1, 1.5, True, None, "", "M", "-1M", "1e9", "512 MM", "512X", "9" * 400, [1]])
+def test_any_other_size_is_refused(value: Any) -> None:
+    with pytest.raises(ConfigError, match=r"^max_rss .* is not a size\n  hint: bytes, or '800K'"):
+        size(value, "max_rss")
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(0, "0B"), (900, "900B"), (1024, "1K"), (1536, "1.5K"), (512 << 20, "512M"), (3 << 29, "1.5G"), (5 << 40, "5T")],
+)
+def test_a_size_is_shown_as_people_read_it(value: int, shown: str) -> None:
+    assert brief_size(value) == shown

@@ -1,6 +1,7 @@
 """Words between a child and its supervisor: JSON lines on a socket pair. An end of file means the other is gone.
 
-child -> supervisor    {"ready": {...}}   {"retiring": why}   {"hung": why}   {"error": text, "code": n}
+child -> supervisor    {"ready": {...}}   {"error": text, "code": n}
+                       {"spent": why}   {"retiring": why}   {"hung": why}
 supervisor -> child    {"stop": true}
 """
 

@@ -157,6 +157,7 @@ class Child:
         self._retiring: str | None = None
         self._retired_at: float | None = None
         self._worked_at = self._clock.monotonic()
+        self._runs = 0
         shop = Shop(
             Runner(app.tasks, assignment.epoch, size_limit=app.size_limit, clock=self._clock),
             board,
@@ -237,6 +238,13 @@ class Child:
         elif now - self._worked_at > SOLO_REST:
             self._exchange.close()
 
+    def _count_runs(self, more: int) -> None:
+        """Say it when the last of the runs that this process should have has ended; then go on working."""
+        most, before = self._assignment.settings.max_jobs, self._runs
+        self._runs += more
+        if most and before < most <= self._runs:
+            self._channel.send({"spent": f"it has run {self._runs} jobs, --max-jobs is {most}"})
+
     # What the exchange asks and tells
 
     def knows(self, body: bytes) -> bool:
@@ -245,6 +253,7 @@ class Child:
     def written(self, batch: Sequence[Settled], dropped: set[bytes]) -> None:
         ends = Counter(type(settled.step) for settled in batch if settled.member not in dropped)
         self._board.count(Tally(ok=ends[Finish], dead=ends[Bury]))
+        self._count_runs(len(batch))
         for settled in batch if self._assignment.log_jobs else ():
             log_outcome(self._log, settled, settled.member not in dropped)
 

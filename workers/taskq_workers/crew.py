@@ -28,7 +28,11 @@ class Berth:
 
 @dataclass(slots=True, eq=False)
 class Child:
-    """One child. `blamed`: the ids that are counted a loss when it dies; None for all that it had started."""
+    """One child.
+
+    `blamed`: the ids that are counted a loss when it dies; None for all that it had started. `size_at_start`: bytes of
+    memory that it took when it was ready; 0 where nobody asks.
+    """
 
     berth: Berth
     process: Process
@@ -38,6 +42,7 @@ class Child:
     leaving: bool = False
     mute: bool = False
     stopped_since: float | None = None
+    size_at_start: int = 0
     blamed: bytes | None = None
 
     def hear(self) -> list[Message]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
+_PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 @dataclass(slots=True, eq=False)
@@ -48,6 +49,13 @@ class Process:
         except OSError:
             return False
         return stat.rpartition(")")[2].split()[0] in ("T", "t")
+
+    def rss(self) -> int | None:
+        """Bytes of memory that it takes, what it shares with others included. None where there is no /proc."""
+        try:
+            return int(Path(f"/proc/{self.pid}/statm").read_text(encoding="ascii").split()[1]) * _PAGE
+        except (OSError, IndexError):
+            return None
 
 
 def fork(target: Callable[[], int]) -> Process:

@@ -1,6 +1,7 @@
 """The supervisor: one on each host, one thread, no user code in it, so that no job can stall it.
 
-    1. keeps as many children as were asked for, and starts some more while there are jobs that must run alone
+    1. keeps as many children as were asked for, and starts some more while there are jobs that must run alone;
+       replaces those that have run their share or grown too large (recycling.py)
     2. holds their leases: one heartbeat for all of them, five in a lease
     3. sees a child die and gives its jobs back at once; gives back those of hosts whose lease ran out
     4. puts delayed jobs in line when they are due
@@ -31,6 +32,7 @@ from taskq_workers.channel import Message
 from taskq_workers.courier import Courier
 from taskq_workers.crew import Child, Crew
 from taskq_workers.obituaries import LOST, UNKNOWN
+from taskq_workers.recycling import Recycling
 from taskq_workers.waiting import readable
 
 FOREVER = float("inf")
@@ -83,6 +85,7 @@ class Supervisor:
         self._greet = greet
         self._lines: Lines | None = None
         self._times = Times()
+        self._recycling = Recycling(settings, crew, log)
         self._code: int | None = None
         self._began = clock.monotonic()
         self._restart_after = RESTART[0]
@@ -134,7 +137,7 @@ class Supervisor:
                 yield self._lines.bell, self._answer
 
     def _until(self) -> float:
-        due = self._times.next()
+        due = self._times.next() if self._stopping else min(self._times.next(), self._recycling.due())
         if self._lines is not None:
             due = min(due, self._lines.courier.due() or FOREVER)
             due = due if self._stopping else min(due, self._lines.bell.due())
@@ -150,6 +153,8 @@ class Supervisor:
             self._give_up()
         if self._lines is not None:
             self._tend_lines(now, self._lines)
+        if not self._stopping:
+            self._recycling.begin(now)
 
     def _tend_lines(self, now: float, lines: Lines) -> None:
         if now >= self._times.beat:
@@ -183,6 +188,8 @@ class Supervisor:
         for message in child.hear():
             if "ready" in message:
                 self._welcome(child, message["ready"])
+            elif "spent" in message:
+                self._recycling.spend(child, message["spent"])
             elif "retiring" in message:
                 self._replace(child, message["retiring"])
             elif "hung" in message:
@@ -198,7 +205,9 @@ class Supervisor:
             self._lines = self._greet(introduction)
             self._times.promote = self._clock.monotonic()
         self._times.beat = self._clock.monotonic()
-        if not self._all_up and sum(child.ready for child in self._crew.children) >= self._settings.procs:
+        self._recycling.welcome(child)
+        at_work = sum(child.ready and not child.leaving for child in self._crew.children)
+        if not self._all_up and at_work >= self._settings.procs:
             self._all_up = True
             procs, took = self._settings.procs, brief(self._clock.monotonic() - self._began)
             self._log.info("ready", note=f"{procs}/{procs} processes up in {took}: Ctrl-C to stop, twice to force")
@@ -207,9 +216,10 @@ class Supervisor:
 
     def _replace(self, child: Child, why: str) -> None:
         """The child takes no more work and ends when its other jobs have: a successor starts now."""
+        replaced = child.leaving or self._recycling.has_successor(child)
         child.leaving = True
         self._log.warning("retiring", worker=child.berth.epoch, why=why)
-        if not self._stopping and not child.berth.solo:
+        if not self._stopping and not child.berth.solo and not replaced:
             self._crew.start(child.berth.number)
 
     def _boot_failed(self, child: Child, text: str, code: int) -> None:
@@ -217,6 +227,8 @@ class Supervisor:
         if self._stopping:
             return
         self._log.error("cannot start", worker=child.berth.epoch, error=text)
+        if self._recycling.awaits(child):
+            return
         if code == exit_codes.BAD_APP or not self._all_up:
             self._stop(code)
 
@@ -229,16 +241,28 @@ class Supervisor:
         self._collect_orphans()
         if child.berth.solo and self._lines is not None:
             self._lines.bell.hang_up()
-        if child.leaving or self._stopping or child.berth.solo:
-            return
-        self._log.warning("process died", worker=child.berth.epoch, exit=_cause(code), running=len(started) // 16)
-        if child.ready:
-            self._crew.start(child.berth.number)
+        if not (child.leaving or self._stopping or child.berth.solo):
+            self._log.warning("process died", worker=child.berth.epoch, exit=_cause(code), running=len(started) // 16)
+            self._fill_place(child)
+        self._recycling.ended(child, self._clock.monotonic())
+
+    def _fill_place(self, child: Child) -> None:
+        """Have another child in the place of one that died."""
+        if self._recycling.awaits(child):
+            self._recycling.retry(self._clock.monotonic() + self._pause())
+        elif child.ready:
+            if not self._recycling.has_successor(child):
+                self._crew.start(child.berth.number)
         elif not self._all_up:
             self._stop(exit_codes.FAILED)
         else:
-            self._times.restart[child.berth.number] = self._clock.monotonic() + self._restart_after
-            self._restart_after = min(self._restart_after * 2, RESTART[1])
+            self._times.restart[child.berth.number] = self._clock.monotonic() + self._pause()
+
+    def _pause(self) -> float:
+        """Seconds until a child that died while it started is started again: ever more."""
+        pause = self._restart_after
+        self._restart_after = min(pause * 2, RESTART[1])
+        return pause
 
     def _reap(self, epoch: str, started: bytes | None, *, certain: bool = False) -> None:
         """Give back what a dead process held; in several calls where that is much."""
@@ -264,7 +288,11 @@ class Supervisor:
         self._ask("heartbeat", calls.heartbeat(self._settings.lease, self._settings.outage_gap, started), self._beaten)
 
     def _inspect(self, child: Child, now: float) -> None:
-        """Kill a child that stands still for longer than a lease, or whose job holds the GIL beyond its hard limit."""
+        """Kill a child that stands still for longer than a lease, or whose job holds the GIL beyond its hard limit.
+
+        Have one replaced that has grown too large.
+        """
+        self._recycling.weigh(child, now)
         if not child.process.is_stopped():
             child.stopped_since = None
         elif child.stopped_since is None:
