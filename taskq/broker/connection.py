@@ -20,7 +20,10 @@ CONNECT_TIMEOUT = 1.5
 READ_TIMEOUT = 5.0
 """Seconds. More than any doorbell blocks."""
 
-_PASSING = ("LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "UNBLOCKED", "BUSY ")
+_PASSING = (
+    *("LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "UNBLOCKED", "BUSY "),
+    *("MISCONF", "NOREPLICAS"),  # it takes no writes: its disk is full, or it has lost its replicas
+)
 _PASSING_ERRORS = (redis.exceptions.ReadOnlyError, redis.exceptions.ClusterDownError, redis.exceptions.TryAgainError)
 """Of these redis-py cuts the word off the text."""
 

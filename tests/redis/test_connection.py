@@ -367,7 +367,10 @@ def refused_with(reply: str) -> Call[None]:
     return Call("EVAL", (f"return redis.error_reply('{reply}')", 0), lambda _: None)
 
 
-@pytest.mark.parametrize("code", ["READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "LOADING", "BUSY", "UNBLOCKED"])
+@pytest.mark.parametrize(
+    "code",
+    ["READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "LOADING", "BUSY", "UNBLOCKED", "MISCONF", "NOREPLICAS"],
+)
 def test_a_server_that_cannot_serve_just_now_is_unavailable(broker: Broker, code: str) -> None:
     with pytest.raises(BrokerUnavailable):
         broker.run(refused_with(f"{code} come back later"))
