@@ -16,7 +16,8 @@ Who wants the server (`Server.start`) does this, one process at a time:
 1. holds `clients.lock`; this waits while a keeper that was alone is stopping its server;
 2. asks the server with a PING; an answer means done: from now on the keeper cannot be alone;
 3. if `server.lock` is free, starts a keeper (which starts the server), else somebody's server is starting or ending;
-4. asks again in short waits, until there is an answer or the server is gone or 10 s have passed in silence.
+4. asks again in short waits, until there is an answer or the server is gone or 10 s have passed in silence;
+5. if the server found its data torn, has it write them anew (see `_rewrite`).
 
 Nobody is told when a running server crashes. The keeper ends with it, and the next `start` brings another up on the
 same data and socket.
@@ -52,6 +53,7 @@ _SILENCE = 10.0  # seconds without any answer until a start has failed
 _BETWEEN = 0.005  # seconds between two questions
 _SOCKET_BYTES = 103  # what the shortest sockaddr_un (macOS) holds, less its NUL
 _OLDEST = (6, 2)
+_TORN = b"Truncating the AOF"  # in the log of a server whose append-only file did not end with a whole command
 _SETTINGS = {
     "port": "0",
     "unixsocketperm": "700",
@@ -195,11 +197,24 @@ class Server:
             elif time.monotonic() > until:
                 raise _no_start(f"no answer for {_SILENCE:.0f} s", log, before)
             time.sleep(_BETWEEN)
+        if started and _TORN in log.read_bytes()[before:]:
+            self._rewrite()
         return pid
+
+    def _rewrite(self) -> None:
+        """Write the append-only file anew, from memory; returns when that has been done, or cannot be.
+
+        Where its tail was torn within a script (a power cut), the server ignores that script when it starts, but leaves
+        its first half in the file: the next start would carry it out, among whatever was written since. Jobs would
+        be lost or run twice.
+        """
+        _ask(self.socket, b"BGREWRITEAOF")
+        while re.search(rb"aof_rewrite_(in_progress|scheduled):1", _ask(self.socket, b"INFO persistence")):
+            time.sleep(_BETWEEN)
 
     def _answering(self) -> int | None:
         """Process id of the server if it answers, 0 if it is still loading its data, None if there is none."""
-        answer = _ping(self.socket)
+        answer = _ask(self.socket, b"PING")
         if answer.startswith(b"-LOADING"):
             return 0
         try:
@@ -365,14 +380,14 @@ def _is_free(path: Path) -> bool:
         os.close(fd)
 
 
-def _ping(path: Path) -> bytes:
-    """What the server says to a PING; nothing when nobody answers within a second."""
+def _ask(path: Path, command: bytes) -> bytes:
+    """What the server says to a command, or the first KBs of it; nothing when nobody answers within a second."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(1.0)
         try:
             connection.connect(str(path))
-            connection.sendall(b"PING\r\n")
-            return connection.recv(64)
+            connection.sendall(command + b"\r\n")
+            return connection.recv(4096)
         except OSError:
             return b""
 
