@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+from taskq.clock import SYSTEM_CLOCK
 from taskq.errors import BrokerUnavailable, QueueFull
 from taskq.job import Job
 from taskq.tasks import Task
@@ -13,12 +14,13 @@ from tests.process import jobs
 class Producer(threading.Thread):
     """Enqueues naps of `seconds` named `<name>-0`, `<name>-1`... with a pause of `every` seconds between them.
 
-    Each is repeated under its name until it is acknowledged. `refused` holds what was raised on the way, in order.
+    Each is repeated under its name until it is acknowledged. `acknowledged` holds the jobs with their
+    monotonic times, `refused` what was raised on the way; both in order.
     """
 
     def __init__(self, name: str = "job", seconds: float = 0.02, every: float = 0.005):
         super().__init__(name=name, daemon=True)
-        self.acknowledged: list[Job[float]] = []
+        self.acknowledged: list[tuple[Job[float], float]] = []
         self.refused: list[Exception] = []
         self.failure: Exception | None = None
         self._over, self._refusal = threading.Event(), threading.Event()
@@ -29,7 +31,7 @@ class Producer(threading.Thread):
             while not self._over.wait(self._every):
                 job = self._insist(jobs.nap.options(job_id=f"{self.name}-{len(self.acknowledged)}"))
                 if job is not None:
-                    self.acknowledged.append(job)
+                    self.acknowledged.append((job, SYSTEM_CLOCK.monotonic()))
         except Exception as error:
             self.failure = error
 
@@ -54,7 +56,7 @@ class Producer(threading.Thread):
         self.join(20)
         if self.failure is not None:
             raise self.failure
-        return self.acknowledged
+        return [job for job, _ in self.acknowledged]
 
     def __enter__(self) -> Producer:
         self.start()

@@ -19,10 +19,13 @@ from taskq.broker import embedded
 @contextmanager
 def server_or_skip(binary: str | None = None, **settings: str) -> Iterator[embedded.Server]:
     """A temporary server; where there is no binary, the test is skipped with the line that says what to install."""
-    if binary is None and embedded.find_server() is None:
-        pytest.skip(embedded.HINT)
-    with embedded.temporary(binary, **settings) as server:
+    with embedded.temporary(server_binary_or_skip(binary), **settings) as server:
         yield server
+
+
+def server_binary_or_skip(binary: str | None = None) -> str:
+    """`binary`, or the path of this machine's server; skips where there is none."""
+    return binary or embedded.find_server() or pytest.skip(embedded.HINT)
 
 
 def binaries() -> dict[str, str]:
