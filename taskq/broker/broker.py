@@ -14,9 +14,10 @@ import redis
 from taskq.broker import keys
 from taskq.broker.call import Call
 from taskq.broker.connection import is_unknown_script, pool_for, translate
+from taskq.broker.misfit import is_misfit, misfit
 from taskq.broker.scripts import load
 from taskq.broker.wire import Wire, wire
-from taskq.errors import BrokerUnavailable, TaskqError
+from taskq.errors import BrokerError, BrokerUnavailable, TaskqError
 
 T = TypeVar("T")
 Now = Callable[[], float]
@@ -91,7 +92,7 @@ class Broker:
                 raise
             line.reconnect()
             (reply,) = line.converse([words])
-        return self.complete(line, [call], [reply])[0] if is_unknown_script(reply) else reply
+        return self.complete(line, [call], [reply])[0] if isinstance(reply, Exception) else reply
 
     def wire(self) -> Wire:
         """A wire to keep, not connected yet."""
@@ -113,12 +114,21 @@ class Broker:
 
     def value(self, call: Call[T], reply: Any) -> T:
         """The value of `call`, or its error raised in our words."""
+        if isinstance(reply, TaskqError):
+            raise reply
         if isinstance(reply, Exception):
             raise translate(reply, self.url) from None
-        return call.parse(reply)
+        try:
+            return call.parse(reply)
+        except Exception as error:  # whoever can write to Redis must not end a loop that reads from it
+            reason = f"{type(error).__name__}: {str(error)[:200]}"
+            raise BrokerError(f"cannot read what Redis answered to {call.name} ({reason})") from error
 
     def complete(self, line: Wire, calls: Sequence[Call[Any]], replies: list[Any]) -> list[Any]:
-        """`replies`, with those calls sent anew whose script the server did not know (it ran none of them)."""
+        """`replies`, with those calls sent anew whose script the server did not know (it ran none of them).
+
+        For an error that some key is of the wrong type stands the error that names it.
+        """
         unknown = [index for index, reply in enumerate(replies) if is_unknown_script(reply)]
         if unknown:
             sources = {load(calls[index].name, time_as_argument=self._now is not None).source for index in unknown}
@@ -126,4 +136,7 @@ class Broker:
             again = line.converse([self.words(calls[index]) for index in unknown])
             for index, reply in zip(unknown, again, strict=True):
                 replies[index] = reply
+        for index, reply in enumerate(replies):
+            if is_misfit(reply):
+                replies[index] = misfit(line, self.prefix, calls[index]) or reply
         return replies

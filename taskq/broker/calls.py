@@ -24,6 +24,15 @@ def _flat(rows: Iterable[tuple[Word, ...]]) -> Iterator[Word]:
     return chain.from_iterable(rows)
 
 
+def _text(word: bytes) -> str:
+    """A name from Redis, whoever wrote it: what is no UTF-8 goes back as it was (`_word`)."""
+    return word.decode("utf-8", "surrogateescape")
+
+
+def _word(name: str) -> Word:
+    return name if name.isascii() else name.encode("utf-8", "surrogateescape")
+
+
 def _members(reply: list[bytes]) -> tuple[bytes, ...]:
     return tuple(reply)
 
@@ -141,7 +150,7 @@ def heartbeat(lease: float, gap: float, started: dict[str, bytes]) -> Call[Beat]
 
 def _beat(reply: list[Any]) -> Beat:
     lost, victim, due = reply
-    return Beat(tuple(epoch.decode() for epoch in lost), victim.decode() or None, _due(due))
+    return Beat(tuple(map(_text, lost)), _text(victim) or None, _due(due))
 
 
 def _due(reply: int) -> float | None:
@@ -160,7 +169,7 @@ def reap(epoch: str, lost_record: bytes, started: bytes | None, *, certain: bool
     They count a loss, and run alone from the second on, or at once where they did it for `certain`.
     """
     ids = b"*" if started is None else started
-    return Call("reap", (epoch, LOSS_LIMIT, lost_record, 1 if certain else 2, ids), lambda r: Reaped(*r))
+    return Call("reap", (_word(epoch), LOSS_LIMIT, lost_record, 1 if certain else 2, ids), lambda r: Reaped(*r))
 
 
 def pending(queues: Sequence[str]) -> Call[bool]:
@@ -179,7 +188,7 @@ def _located(reply: list[Any]) -> Located:
     place, worker, due, body, record, history, losses = reply
     return Located(
         place=cast("Place", place.decode()),
-        worker=worker.decode() or None,
+        worker=_text(worker) or None,
         due=float(due) / 1000 if due else None,
         body=body or None,
         record=record or None,
@@ -221,8 +230,8 @@ def overview(minutes: int = 10) -> Call[list[QueueRow]]:
 
 def _queue_row(row: list[Any]) -> QueueRow:
     name, ready, delayed, parked, dead, paused, oldest, flat = row
-    counters = {field.decode(): int(n) for field, n in zip(flat[::2], flat[1::2], strict=True)}
-    return QueueRow(name.decode(), ready, delayed, parked, dead, paused.decode() or None, oldest or None, counters)
+    counters = {_text(field): int(n) for field, n in zip(flat[::2], flat[1::2], strict=True)}
+    return QueueRow(_text(name), ready, delayed, parked, dead, _text(paused) or None, oldest or None, counters)
 
 
 def browse(place: Place, queue: str, skip: int, limit: int) -> Call[list[JobRow]]:
@@ -240,8 +249,8 @@ def holdings() -> Call[list[WorkerRow]]:
 
 
 def _worker_row(epoch: bytes, lease: int, held: list[bytes], flat: list[bytes]) -> WorkerRow:
-    info = {k.decode(): v.decode() for k, v in zip(flat[::2], flat[1::2], strict=True) if k != b"started"}
-    return WorkerRow(epoch.decode(), lease / 1000, tuple(held), info)
+    info = {_text(k): _text(v) for k, v in zip(flat[::2], flat[1::2], strict=True) if k != b"started"}
+    return WorkerRow(_text(epoch), lease / 1000, tuple(held), info)
 
 
 def scan(cursor: int, pattern: bytes, step: int) -> Call[tuple[int, list[bytes]]]:
@@ -264,5 +273,5 @@ def info() -> Call[dict[str, str]]:
 
 
 def _info(reply: bytes) -> dict[str, str]:
-    lines = (line.partition(":") for line in reply.decode().splitlines() if not line.startswith("#"))
+    lines = (line.partition(":") for line in _text(reply).splitlines() if not line.startswith("#"))
     return {key: value for key, _, value in lines if key}

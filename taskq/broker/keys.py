@@ -6,7 +6,8 @@ of them. Scripts name the keys they use in their header (`-- uses: jobs ready`),
 
 A **member** is how a job stands in a list or sorted set: its 16-byte id followed by its route, which is the
 suffix of its ready list: `<queue>:<lane>` or `<queue>:<lane>:<priority>`. So any script can put a job back where
-it belongs without looking into its body.
+it belongs without looking into its body. Who else can write to Redis can write members that are none of ours: their
+route counts as that of the line in which they stand, or as `default:io`, and without a body they are dropped.
 """
 
 from __future__ import annotations
@@ -60,6 +61,9 @@ MODEL = {
     "clock": Key("clock", "hash", "'beat' -> when any supervisor last sent a heartbeat (outage guard)"),
 }
 
+_LONGEST = 119
+"""Bytes of a route that is looked at: none of ours has more than 108."""
+_ROUTE = re.compile(r"([A-Za-z0-9_.\-]+):([a-z]+)(?::([0-9])$)?")
 _NAME = re.compile(r"[A-Za-z0-9_.\-]{1,100}")
 
 
@@ -86,24 +90,30 @@ def member_id(member: bytes) -> bytes:
 
 
 def member_route(member: bytes) -> str:
-    return member[ID_BYTES:].decode()
+    return member[ID_BYTES:].decode("utf-8", "backslashreplace")
 
 
 def member_lane(member: bytes) -> str:
-    return _lane(member[ID_BYTES:])
+    return _lane(member[ID_BYTES : ID_BYTES + _LONGEST + 1])
 
 
 @lru_cache(maxsize=1024)  # each claimed job asks twice, and a worker meets few routes
 def _lane(route: bytes) -> str:
-    return route_lane(route.decode())
+    return route_lane(route.decode("utf-8", "replace"))
 
 
 def route_queue(route: str) -> str:
-    return route.split(":", 1)[0]
+    return route_parts(route)[0]
 
 
 def route_lane(route: str) -> str:
-    return route.split(":", 2)[1]
+    return route_parts(route)[1]
+
+
+def route_parts(route: str) -> tuple[str, str, int]:
+    """Queue, lane and priority. Of what is no route of ours those of "default:io", as in `route.lua`."""
+    found = _ROUTE.match(route) if len(route) <= _LONGEST else None
+    return (found[1], found[2], int(found[3] or DEFAULT_PRIORITY)) if found else ("default", "io", DEFAULT_PRIORITY)
 
 
 def bells(namespace_prefix: bytes, queues: tuple[str, ...], lanes: tuple[str, ...]) -> list[bytes]:

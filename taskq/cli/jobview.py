@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from taskq import ids
-from taskq.broker.keys import DEFAULT_PRIORITY, member_id, member_route, route_lane, route_queue
+from taskq.broker.keys import member_id, member_route, route_lane, route_parts, route_queue
 from taskq.broker.records import Located
 from taskq.cli.output import block, brief_text, jsonable, plain, shown, table
 from taskq.codec import HARD_LIMIT, Attempt, Envelope, ErrorInfo, Record, decode_history, decode_job, decode_record
@@ -175,8 +175,7 @@ def _error_data(error: ErrorInfo | None) -> dict[str, str] | None:
 def _parts(route: str) -> tuple[str | None, str | None, int | None]:
     if not route:
         return None, None, None
-    parts = route.split(":")
-    return parts[0], parts[1], int(parts[2]) if len(parts) > 2 else DEFAULT_PRIORITY
+    return route_parts(route)
 
 
 # In full

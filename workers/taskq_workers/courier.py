@@ -1,6 +1,7 @@
 """The supervisor's way to talk to Redis without ever waiting for it: calls queue up, one is under way at a time.
 
-All of a supervisor's calls may be sent twice, so after an error the same call is simply sent again, after a pause.
+All of a supervisor's calls may be sent twice, so after an error the same call is simply sent again, after a pause. One
+that Redis refuses goes behind the others: a reap that cannot be done must not keep heartbeats from being sent.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from taskq.broker.broker import Broker
 from taskq.broker.call import Call
 from taskq.broker.link import Link, Reconnect, values
 from taskq.clock import Clock
-from taskq.errors import BrokerError, TaskqError
+from taskq.errors import BrokerError, BrokerUnavailable, TaskqError
 
 T = TypeVar("T")
 PATIENCE = 5.0
@@ -94,5 +95,7 @@ class Courier:
     def _stumble(self, error: TaskqError) -> None:
         if not self._reconnect.failing:
             self._troubled(error)
+        if not isinstance(error, BrokerUnavailable):
+            self._errands.rotate(-1)
         self._link.close()
         self._wake_at = self._clock.monotonic() + self._reconnect.failed(random.random())

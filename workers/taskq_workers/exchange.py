@@ -147,13 +147,15 @@ class Exchange:
         wants = self._wants()
         while self._unsettled or wants:
             requests, batch = commits(self._identity.epoch, self._unsettled)
-            replies = values(self._link.exchange(*requests, *([self._claim(wants)] if wants else [])))
+            answers = self._link.exchange(*requests, *([self._claim(wants)] if wants else []))
+            replies = values(answers[: len(requests)])
             del self._unsettled[: len(batch)]
             for settled in batch:
                 self._held.pop(settled.member, None)
-            self._host.written(batch, {member for dropped in replies[: len(requests)] for member in dropped})
+            self._host.written(batch, {member for dropped in replies for member in dropped})
             if wants:
-                self._receive(wants, replies[-1])
+                (claim,) = values(answers[len(requests) :])
+                self._receive(wants, claim)
             wants = {}
             self._succeeded()
 

@@ -20,25 +20,27 @@ _TIME_AS_ARGUMENT = "local at = tonumber(table.remove(ARGV))\nlocal function now
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """A script as it is sent. `timed` where it asks for the time."""
+    """A script as it is sent. `timed` where it asks for the time, `uses`: the rows of the model that it touches."""
 
     name: str
     source: str
     sha: str
     timed: bool
+    uses: tuple[str, ...]
 
 
 @cache
 def load(name: str, *, time_as_argument: bool = False) -> Script:
     """The script `name`. With `time_as_argument` a last ARGV is the time (ms) instead of the server's: for tests."""
     body = _read(f"{name}.lua")
-    included = _header(body, "include")
-    parts = [f"local {key.upper()} = KEYS[1] .. '{MODEL[key].suffix}'\n" for key in _header(body, "uses")]
+    included, uses = _header(body, "include"), _header(body, "uses")
+    parts = [f"local {key.upper()} = KEYS[1] .. '{MODEL[key].suffix}'\n" for key in uses]
     parts += [
         _TIME_AS_ARGUMENT if part == "now" and time_as_argument else _read(f"lib/{part}.lua") for part in included
     ]
     source = "".join([*parts, body])
-    return Script(name, source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest(), "now" in included)
+    sha = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
+    return Script(name, source, sha, "now" in included, tuple(uses))
 
 
 def _read(path: str) -> str:

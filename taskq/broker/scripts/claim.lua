@@ -1,9 +1,10 @@
 -- claim: move jobs from the ready lists to what this worker process holds. Never sent twice.
+-- What stands in a line has the route of that line, whatever is written in it; without a body, or an id of 16 bytes, it goes.
 -- ARGV: 1 epoch, 2 sequence number of the first, 3 how many lanes L, then L pairs lane, want, then the queues in order
 -- returns: {'ok', members, bodies, {index, history, losses, ...} of those that failed or were lost before},
 --          {'expired'} while the lease has run out, {'fenced'} once the epoch was declared dead
 -- uses: ready jobs held attempts losses cancelled workers wake config levels
--- include: allow_oom now route ring lines lease troubled
+-- include: allow_oom now route ring lines lease whole troubled
 local epoch, sequence, lanes = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local lease = lease_of(epoch)
 if lease ~= 'ok' then return {lease} end
@@ -13,13 +14,13 @@ local members, bodies = {}, {}
 local function take(key, want)
   local line = want > 0 and redis.call('LRANGE', key, 0, want - 1) or {}
   if #line == 0 then return 0, 0 end
-  local ids, holds = {}, {}
+  local ids, holds, route = {}, {}, string.sub(key, #READY + 1)
   for i, member in ipairs(line) do ids[i] = id_of(member) end
   for i, body in ipairs(redis.call('HMGET', JOBS, unpack(ids))) do
-    if body then
-      members[#members + 1], bodies[#bodies + 1] = line[i], body
+    if body and #ids[i] == 16 then
+      members[#members + 1], bodies[#bodies + 1] = ids[i] .. route, body
       holds[#holds + 1] = string.format('%d', sequence + #members)
-      holds[#holds + 1] = line[i]
+      holds[#holds + 1] = members[#members]
     else
       redis.call('HDEL', CANCELLED, ids[i])
     end

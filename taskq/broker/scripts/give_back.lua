@@ -2,14 +2,15 @@
 -- ARGV: 1 epoch, 2.. members in claim order
 -- returns: how many were held
 -- uses: ready held wake config
--- include: allow_oom route ring
+-- include: allow_oom route line ring
 local held, moved = HELD .. ARGV[1], 0
 for i = #ARGV, 2, -1 do
   local member = ARGV[i]
   if redis.call('ZSCORE', held, member) then
-    redis.call('LPUSH', READY .. route_of(member), member)
+    local route = line_of(member)
+    redis.call('LPUSH', READY .. route, member)
     redis.call('ZREM', held, member)
-    ring(split(route_of(member)))
+    ring(split(route))
     moved = moved + 1
   end
 end

@@ -4,7 +4,7 @@
 -- uses: ready workers worker fenced clock queues delayed parked wake config levels
 -- include: allow_oom now ring lines
 local stamp, lease, mine, lost = now(), tonumber(ARGV[1]), {}, {}
-local last = tonumber(redis.call('HGET', CLOCK, 'beat') or stamp)
+local last = tonumber(redis.call('HGET', CLOCK, 'beat') or nil) or stamp
 redis.call('HSET', CLOCK, 'beat', stamp)
 
 -- The outage guard: when nobody could beat for a while (Redis was away), or the clock jumped, nobody is dead for it.

@@ -2,7 +2,7 @@
 -- ARGV: 1 how many minutes of counters to add up
 -- returns: rows {queue, ready, delayed, parked, dead, paused by or '', body of the oldest in line or '', {counter, n, ...}}
 -- uses: ready jobs delayed parked dead queues config stats levels
--- include: now route lines
+-- include: now route lines whole
 local rows, minute = {}, math.floor(now() / 60000)
 local function waiting(queue)
   local ready, oldest = 0, ''
@@ -20,7 +20,7 @@ local function counters(queue)
   local sum, flat = {}, {}
   for ago = 0, ARGV[1] - 1 do
     local fields = redis.call('HGETALL', STATS .. queue .. ':' .. string.format('%d', minute - ago))
-    for i = 1, #fields, 2 do sum[fields[i]] = (sum[fields[i]] or 0) + fields[i + 1] end
+    for i = 1, #fields, 2 do sum[fields[i]] = (sum[fields[i]] or 0) + whole(fields[i + 1]) end
   end
   for field, n in pairs(sum) do flat[#flat + 1], flat[#flat + 2] = field, n end
   return flat

@@ -4,7 +4,7 @@
 --       5 ids that had started, or '*' for those of the last heartbeat
 -- returns: {how many it still holds, how many went back in line, how many were buried}
 -- uses: ready held losses dead result awaited reply queues workers worker fenced poke wake config stats
--- include: allow_oom now route ring count tell bury
+-- include: allow_oom now route line ring whole count tell bury
 local epoch, held, stamp = ARGV[1], HELD .. ARGV[1], now()
 redis.call('SADD', FENCED, epoch)
 redis.call('ZREM', WORKERS, epoch)
@@ -14,7 +14,7 @@ local started, buried, moved = {}, 0, 0
 for i = 1, #ids, 16 do started[string.sub(ids, i, i + 15)] = true end
 
 local function put_back(member, losses)
-  local route = route_of(member)
+  local route = line_of(member)
   local queue, lane = split(route)
   if losses >= tonumber(ARGV[4]) then
     redis.call('RPUSH', READY .. queue .. ':solo', id_of(member) .. queue .. ':solo')
@@ -28,7 +28,11 @@ end
 local members = redis.call('ZRANGE', held, -100, -1)
 for i = #members, 1, -1 do
   local member = members[i]
-  local losses = started[id_of(member)] and redis.call('HINCRBY', LOSSES, id_of(member), 1) or 0
+  local id, losses = id_of(member), 0
+  if started[id] then
+    losses = whole(redis.call('HGET', LOSSES, id)) + 1
+    redis.call('HSET', LOSSES, id, losses)
+  end
   if losses >= tonumber(ARGV[2]) then
     bury(stamp, member, ARGV[3])
     buried = buried + 1

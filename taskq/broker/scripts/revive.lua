@@ -2,7 +2,7 @@
 -- ARGV: 1.. id, route, ...
 -- returns: for each job the state it was in: it is in line again if that is dead or delayed
 -- uses: ready jobs result dead delayed parked held workers fenced attempts losses wake config
--- include: route ring locate
+-- include: route line ring locate
 local states = {}
 for i = 1, #ARGV, 2 do
   local id = ARGV[i]
@@ -13,9 +13,10 @@ for i = 1, #ARGV, 2 do
       redis.call('HDEL', ATTEMPTS, id)
       redis.call('HDEL', LOSSES, id)
     end
-    redis.call('RPUSH', READY .. route_of(member), member)
+    local line = line_of(member)
+    redis.call('RPUSH', READY .. line, member)
     redis.call('ZREM', key, member)
-    ring(split(route_of(member)))
+    ring(split(line))
   end
   states[#states + 1] = state
 end

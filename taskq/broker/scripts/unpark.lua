@@ -2,7 +2,7 @@
 -- ARGV: 1 epoch, 2 sequence number of the first, 3.. members
 -- returns: as claim does
 -- uses: jobs held parked attempts losses workers config
--- include: allow_oom now route lease troubled
+-- include: allow_oom now route lease whole troubled
 local epoch, sequence = ARGV[1], tonumber(ARGV[2])
 local lease = lease_of(epoch)
 if lease ~= 'ok' then return {lease} end

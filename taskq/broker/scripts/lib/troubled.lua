@@ -5,7 +5,7 @@ local function troubled(members)
   for i, member in ipairs(members) do
     local history, losses = redis.call('HGET', ATTEMPTS, id_of(member)), redis.call('HGET', LOSSES, id_of(member))
     if history or losses then
-      for _, value in ipairs({i - 1, history or '', tonumber(losses or 0)}) do found[#found + 1] = value end
+      for _, value in ipairs({i - 1, history or '', whole(losses)}) do found[#found + 1] = value end
     end
   end
   return found
