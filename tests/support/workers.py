@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -19,11 +19,22 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 
 
+TASKQ = (sys.executable, "-m", "taskq")
+"""How the command line is started."""
+
+
 class Worker:
     """One `taskq worker` in a process of its own. Its log is read line by line as it comes."""
 
-    def __init__(self, url: str, *flags: str, app: str = "tests.process.jobs:app", **environ: str):
-        command = [sys.executable, "-m", "taskq", "worker", "-A", app, "--log-format", "json", *flags]
+    def __init__(
+        self,
+        url: str,
+        *flags: str,
+        app: str = "tests.process.jobs:app",
+        taskq: Sequence[str] = TASKQ,
+        **environ: str,
+    ):
+        command = [*taskq, "worker", "-A", app, "--log-format", "json", *flags]
         environment = {**os.environ, **environ, "TASKQ_URL": url}
         self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
         self.lines: list[str] = []

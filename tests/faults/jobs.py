@@ -1,0 +1,116 @@
+"""The app of the storm. Every execution is noted, apart from Redis, and a result says which execution it is of."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from taskq import TaskQ, current_job
+from tests.faults import journals
+
+app = TaskQ()
+BRIEF = 0.05
+"""Ceiling of the backoff of tasks that fail, in seconds."""
+
+
+@contextmanager
+def execution(token: str) -> Iterator[str]:
+    """Notes when it begins and ends; gives its name."""
+    job = current_job()
+    assert job is not None
+    serial = journals.begin(token, job.id, job.attempt, job.fence)
+    try:
+        yield journals.name_of(os.getpid(), serial)
+    finally:
+        journals.note("end", serial)
+
+
+@app.task
+def quick(token: str) -> str:
+    with execution(token) as name:
+        return name
+
+
+@app.task
+def nap(token: str, seconds: float) -> str:
+    with execution(token) as name:
+        time.sleep(seconds)
+        return name
+
+
+@app.task(retries=3, backoff=BRIEF)
+def stumble(token: str, failures: int) -> str:
+    """Fails so many times, then returns; more than 3 are its death."""
+    with execution(token) as name:
+        job = current_job()
+        if job is not None and job.attempt <= failures:
+            raise ValueError(f"attempt {job.attempt}")
+        return name
+
+
+@app.task(pool="cpu")
+def spin(token: str, seconds: float) -> str:
+    with execution(token) as name:
+        end = time.thread_time() + seconds
+        while time.thread_time() < end:
+            pass
+        return name
+
+
+@app.task
+async def anap(token: str, seconds: float) -> str:
+    with execution(token) as name:
+        await asyncio.sleep(seconds)
+        return name
+
+
+@app.task(retries=0)
+def hurt(token: str, how: str) -> str:
+    """Does its worst to the process it runs in."""
+    with execution(token) as name:
+        _WORST[how]()
+        return name
+
+
+def _leave() -> None:
+    raise SystemExit(3)
+
+
+def _interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+def _exhaust() -> None:
+    raise MemoryError
+
+
+def _recurse() -> None:
+    _recurse()
+
+
+def _hold_the_gil() -> None:
+    ctypes.PyDLL(None).usleep(300_000)
+
+
+def _fork() -> None:
+    if os.fork() == 0:
+        os._exit(0)
+
+
+_WORST = {
+    "leave": _leave,
+    "interrupt": _interrupt,
+    "exhaust": _exhaust,
+    "recurse": _recurse,
+    "exit": lambda: os._exit(1),
+    "crash": lambda: ctypes.string_at(0),
+    "hold the gil": _hold_the_gil,
+    "fork": _fork,
+}
+WAYS_TO_HURT = tuple(_WORST)
+FATAL = ("exit", "crash")
+"""These end the process: at the third time the job is dead."""

@@ -1,0 +1,99 @@
+"""A site: one Redis, and worker hosts that reach it each through a proxy of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from taskq.broker.broker import Broker
+from taskq.broker.embedded import Server
+from tests.faults import journals, mutants
+from tests.faults.journals import Execution
+from tests.faults.proxy import Proxy
+from tests.support.workers import Worker
+
+APP = "tests.faults.jobs:app"
+
+
+class Host:
+    """A worker behind `proxy`. When it was killed it can be started anew: `workers` are all of its lives."""
+
+    def __init__(self, proxy: Proxy, *flags: str, app: str = APP):
+        self.proxy = proxy
+        self._flags, self._app = flags, app
+        self.workers: list[Worker] = []
+
+    def start(self) -> Worker:
+        self.workers.append(Worker(self.proxy.url, *self._flags, app=self._app, taskq=mutants.command()))
+        return self.worker
+
+    @property
+    def worker(self) -> Worker:
+        return self.workers[-1]
+
+    @property
+    def supervisor(self) -> int:
+        return self.worker.process.pid
+
+    def children(self) -> list[int]:
+        """The pids of its worker processes; none where it is gone."""
+        with suppress(OSError):
+            return self.worker.children()
+        return []
+
+    def kill(self) -> None:
+        """kill -9 of the supervisor, and the kernel kills its children. Returns when it is gone."""
+        self.worker.process.kill()
+        self.worker.process.wait()
+
+    def close(self) -> None:
+        for worker in self.workers:
+            worker.__exit__(None, None, None)
+        self.proxy.close()
+
+
+class Site:
+    """`broker` reaches the server directly: what the test sees is never cut. Journals are in `folder`."""
+
+    def __init__(self, server: Server, folder: Path):
+        self.server, self.folder = server, folder
+        self.broker = Broker(server.url)
+        self._hosts: list[Host] = []
+        self._proxies: list[Proxy] = []
+
+    def proxy(self) -> Proxy:
+        """A way to the server that is not a host's."""
+        self._proxies.append(Proxy(self.server.socket))
+        return self._proxies[-1]
+
+    def host(self, *flags: str) -> Host:
+        """A host that is not started yet."""
+        self._hosts.append(Host(Proxy(self.server.socket), *flags))
+        return self._hosts[-1]
+
+    def ready(self, *flags: str) -> Host:
+        """A host that is ready to work."""
+        host = self.host(*flags)
+        host.start().wait_for("ready")
+        return host
+
+    def executions(self, token: str | None = None) -> list[Execution]:
+        """All so far, oldest first."""
+        return [run for run in journals.read(self.folder).executions if token in (None, run.token)]
+
+    def close(self) -> None:
+        for host in self._hosts:
+            host.close()
+        for proxy in self._proxies:
+            proxy.close()
+        self.broker.close()
+
+
+def signal_all(pids: Iterable[int], number: signal.Signals) -> None:
+    """Those that are there get it."""
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
