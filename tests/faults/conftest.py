@@ -9,8 +9,8 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from tests.faults import jobs, journals, mutants
+from tests.faults.server import fragile
 from tests.faults.site import Site
-from tests.support.servers import server_or_skip
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -20,7 +20,7 @@ def mutant() -> None:
 
 @pytest.fixture
 def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    with TemporaryDirectory(prefix="taskq-") as folder, server_or_skip(appendonly="yes", appendfsync="always") as server:
+    with TemporaryDirectory(prefix="taskq-") as folder, fragile() as server:
         monkeypatch.setenv(journals.FOLDER, folder)
         site = Site(server, Path(folder))
         jobs.app.use(site.broker)

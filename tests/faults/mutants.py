@@ -40,7 +40,7 @@ def scripts(*changes: tuple[str, str, str]) -> Callable[[], None]:
                     source = source.replace(words, others)
             return source
 
-        module._read = mutated  # type: ignore[assignment]
+        module._read = mutated
         module.load.cache_clear()
 
     return switch

@@ -30,7 +30,7 @@ class Mix:
 
 
 def mix(chance: Random, long: float) -> tuple[Mix, ...]:
-    """The mix of the storm; the long jobs take `long` seconds. Patient producers repeat an enqueue under the same id."""
+    """The mix of the storm; its long jobs take `long` seconds. The patient repeat an enqueue under the same id."""
 
     def named(token: str) -> Job[str]:
         return jobs.quick.options(job_id=f"named-{token}").enqueue(token)

@@ -59,21 +59,21 @@ class Proxy:
         self._pipes: set[_Pipe] = set()
         self._flowing = asyncio.Event()
         self._flowing.set()
-        self._loop = asyncio.new_event_loop()
+        self.loop = asyncio.new_event_loop()
         self._listener = _listen(0)
         self.port: int = self._listener.getsockname()[1]
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self._accepting: asyncio.Task[None] | None = None
-        self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
+        self._thread = threading.Thread(target=self.loop.run_forever, name="proxy", daemon=True)
         self._thread.start()
         self._call(self._open)
 
     def close(self) -> None:
         self._call(self._refuse)
         self._call(self._drop_all)
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(10)
-        self._loop.close()
+        self.loop.close()
 
     # Faults
 
@@ -136,13 +136,13 @@ class Proxy:
             done.append(do())
             over.set()
 
-        self._loop.call_soon_threadsafe(act)
+        self.loop.call_soon_threadsafe(act)
         if not over.wait(10):
             raise TimeoutError("the proxy's thread does not answer")
         return int(done[0]) if isinstance(done[0], int) else 0
 
     def _open(self) -> None:
-        self._accepting = self._loop.create_task(self._accept(self._listener))
+        self._accepting = self.loop.create_task(self._accept(self._listener))
 
     def _refuse(self) -> None:
         if self._accepting is not None:
@@ -151,11 +151,11 @@ class Proxy:
 
     async def _accept(self, listener: socket.socket) -> None:
         while True:
-            client, _ = await self._loop.sock_accept(listener)
+            client, _ = await self.loop.sock_accept(listener)
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             pipe = _Pipe(self, client)
             self._pipes.add(pipe)
-            pipe.start(self._loop)
+            pipe.start()
 
     def _drop_all(self) -> int:
         pipes = list(self._pipes)
@@ -175,14 +175,14 @@ class Proxy:
             pipe.cut[way] = chance.random()
         return len(marked)
 
-    async def _passage(self) -> None:
+    async def passage(self) -> None:
         """Returns when bytes may pass."""
         await self._flowing.wait()
         if self.weather.delay:
             await asyncio.sleep(self.weather.delay)
             await self._flowing.wait()
 
-    def _seen(self, way: Way, data: bytes) -> Trap | None:
+    def seen(self, way: Way, data: bytes) -> Trap | None:
         """The trap that `data` springs; it is gone then."""
         for trap in self._traps:
             if trap.way == way and trap.pattern in data:
@@ -190,48 +190,51 @@ class Proxy:
                 return trap
         return None
 
-    def _forget(self, pipe: _Pipe) -> None:
+    def forget(self, pipe: _Pipe) -> None:
         self._pipes.discard(pipe)
 
 
 class _Pipe:
-    """One connection of a client, and the one to Redis that belongs to it. `cut`: by way, the share that still passes."""
+    """One connection of a client, and its own to Redis. `cut`: by way, the share that still passes."""
 
     def __init__(self, proxy: Proxy, client: socket.socket):
         self._proxy, self._client = proxy, client
         self._server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._server.setblocking(False)
+        self._server.settimeout(0)
         self._tasks: list[asyncio.Task[None]] = []
         self._sprung: Trap | None = None
         self.cut: dict[Way, float] = {}
 
-    def start(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._tasks = [loop.create_task(self._run(loop))]
+    def start(self) -> None:
+        self._tasks = [self._proxy.loop.create_task(self._run())]
 
-    async def _run(self, loop: asyncio.AbstractEventLoop) -> None:
+    async def _run(self) -> None:
+        loop = self._proxy.loop
         try:
             await loop.sock_connect(self._server, str(self._proxy.upstream))
         except OSError:
             self.drop()
             return
-        for way, source, target in (("request", self._client, self._server), ("reply", self._server, self._client)):
-            self._tasks.append(loop.create_task(self._pump(loop, way, source, target)))  # type: ignore[arg-type]
+        self._tasks += [loop.create_task(self._pump("request")), loop.create_task(self._pump("reply"))]
 
-    async def _pump(self, loop: asyncio.AbstractEventLoop, way: Way, source: socket.socket, target: socket.socket) -> None:
+    async def _pump(self, way: Way) -> None:
+        loop = self._proxy.loop
+        source, target = (self._client, self._server) if way == "request" else (self._server, self._client)
         with suppress(OSError):
             while data := await loop.sock_recv(source, self._proxy.weather.drip):
-                await self._proxy._passage()
-                if not await self._deliver(loop, way, data, target):
+                await self._proxy.passage()
+                if not await self._deliver(way, data, target):
                     break
         self.drop()
 
-    async def _deliver(self, loop: asyncio.AbstractEventLoop, way: Way, data: bytes, target: socket.socket) -> bool:
+    async def _deliver(self, way: Way, data: bytes, target: socket.socket) -> bool:
         """Whether the pipe goes on."""
+        loop = self._proxy.loop
         share = self.cut.pop(way, None)
         if share is not None:
             await loop.sock_sendall(target, data[: int(len(data) * share)])
             return False
-        self._sprung = self._sprung or self._proxy._seen(way, data)
+        self._sprung = self._sprung or self._proxy.seen(way, data)
         if way == "reply" and self._sprung is not None:
             trap, self._sprung = self._sprung, None
             trap.spring(data)
@@ -246,11 +249,11 @@ class _Pipe:
         for task in self._tasks:
             task.cancel()
         _hang_up(self._server)
-        self._tasks = [self._proxy._loop.create_task(self._swallow())]
+        self._tasks = [self._proxy.loop.create_task(self._swallow())]
 
     async def _swallow(self) -> None:
         with suppress(OSError):
-            while await self._proxy._loop.sock_recv(self._client, _PORTION):
+            while await self._proxy.loop.sock_recv(self._client, _PORTION):
                 continue
         self.drop()
 
@@ -259,7 +262,7 @@ class _Pipe:
             task.cancel()
         for end in (self._client, self._server):
             _hang_up(end)
-        self._proxy._forget(self)
+        self._proxy.forget(self)
 
 
 def _hang_up(end: socket.socket) -> None:
@@ -274,5 +277,5 @@ def _listen(port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("127.0.0.1", port))
     listener.listen(512)
-    listener.setblocking(False)
+    listener.settimeout(0)
     return listener

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Event
 
 from taskq.broker.broker import Broker
 from taskq.broker.embedded import Server
 from tests.faults import journals, mutants
 from tests.faults.journals import Execution
 from tests.faults.proxy import Proxy
+from tests.support.census import one_place, take_census
 from tests.support.workers import Worker
 
 APP = "tests.faults.jobs:app"
@@ -49,6 +51,16 @@ class Host:
         self.worker.process.kill()
         self.worker.process.wait()
 
+    @contextmanager
+    def frozen(self) -> Iterator[list[int]]:
+        """The whole host stands still. Gives the pids of its worker processes."""
+        children = self.children()
+        signal_all([self.supervisor, *children], signal.SIGSTOP)
+        try:
+            yield children
+        finally:
+            signal_all([self.supervisor, *children], signal.SIGCONT)
+
     def close(self) -> None:
         for worker in self.workers:
             worker.__exit__(None, None, None)
@@ -84,12 +96,30 @@ class Site:
         """All so far, oldest first."""
         return [run for run in journals.read(self.folder).executions if token in (None, run.token)]
 
+    def wait_for(self, executions: int) -> None:
+        """Wait until so many have begun."""
+        until = Event()
+        while len(self.executions()) < executions:
+            until.wait(0.02)
+
     def close(self) -> None:
         for host in self._hosts:
             host.close()
         for proxy in self._proxies:
             proxy.close()
         self.broker.close()
+
+
+def settle(site: Site) -> None:
+    """Nothing is left, and nothing is wrong."""
+    census = take_census(site.broker)
+    assert one_place(census) == []
+    assert not any(census[row] for row in ("ready", "held", "delayed", "jobs", "fenced"))
+
+
+def pass_time(seconds: float) -> None:
+    """How long a fault lasts."""
+    Event().wait(seconds)
 
 
 def signal_all(pids: Iterable[int], number: signal.Signals) -> None:

@@ -1,52 +1,25 @@
-"""The rules of the delivery protocol, each by the one fault that needs it. `mutants` says which test guards which rule."""
+"""The rules of the delivery protocol, each by the one fault that needs it; `mutants` says which guards which."""
 
 from __future__ import annotations
 
 import signal
-from contextlib import contextmanager
-from threading import Event
-from collections.abc import Iterator
 
 from taskq.broker.broker import Broker
 from taskq.broker.scripts import load
 from tests.faults import jobs
 from tests.faults.proxy import Trap
-from tests.faults.site import Host, Site, signal_all
-from tests.support.census import ask, one_place, take_census
-from tests.support.workers import Worker
+from tests.faults.site import Site, pass_time, settle, signal_all
+from tests.support.census import ask
 
 LEASE = 1.0
 SHORT = ("--procs", "1", "--threads", "4", "--async", "4", "--lease", str(LEASE))
-WAIT = 30
-
-
-def pass_time(seconds: float) -> None:
-    """How long a fault lasts."""
-    Event().wait(seconds)
+WAIT = 15
 
 
 def known(site: Site, script: str) -> bytes:
     """Have the server know a script; what stands in a request for it."""
     ask(site.broker, "SCRIPT", "LOAD", load(script).source)
     return load(script).sha.encode()
-
-
-@contextmanager
-def frozen(host: Host) -> Iterator[list[int]]:
-    """The host stands still, and is killed at the end if it still does. Gives the pids of its worker processes."""
-    children = host.children()
-    signal_all([host.supervisor, *children], signal.SIGSTOP)
-    try:
-        yield children
-    finally:
-        signal_all([host.supervisor, *children], signal.SIGCONT)
-
-
-def settle(site: Site) -> None:
-    """Nothing is left, and nothing is wrong."""
-    census = take_census(site.broker)
-    assert one_place(census) == []
-    assert not any(census[row] for row in ("ready", "held", "delayed", "jobs", "fenced"))
 
 
 def test_an_enqueue_whose_reply_was_lost_stores_its_job_once(site: Site) -> None:
@@ -102,7 +75,7 @@ def test_nobody_is_declared_dead_for_an_outage_longer_than_the_lease(site: Site)
     """The first heartbeat after it comes from one host: it finds the leases of the other run out."""
     one, other = site.ready(*SHORT, "--queues", "one"), site.ready(*SHORT, "--queues", "other")
     naps = [jobs.nap.options(queue=queue).enqueue(queue, 4.0) for queue in ("one", "other")]
-    started(site, 2)
+    site.wait_for(2)
     with other.proxy.refusing():
         with one.proxy.refusing():
             site.server.kill()
@@ -116,19 +89,12 @@ def test_nobody_is_declared_dead_for_an_outage_longer_than_the_lease(site: Site)
     settle(site)
 
 
-def started(site: Site, many: int) -> None:
-    """Wait until so many executions have begun."""
-    until = Event()
-    while len(site.executions()) < many:
-        until.wait(0.02)
-
-
 def test_a_frozen_host_is_handed_no_job(site: Site) -> None:
     """Its connection still waits at the doorbell, with a claim behind it, when its epoch is long forgotten."""
     host, reaper = site.ready(*SHORT), site.ready(*SHORT, "--queues", "other")
     with reaper.proxy.trap(Trap("request", known(site, "reap"), cut=False)) as trap:
         jobs.quick.enqueue("before").result(WAIT)
-        with frozen(host):
+        with host.frozen():
             assert trap.sprung.wait(WAIT)
             job = jobs.quick.enqueue("token")
             site.ready(*SHORT)
@@ -140,8 +106,8 @@ def test_a_host_that_was_frozen_for_three_leases_changes_nothing_when_it_is_back
     """Its process writes an outcome before it hears that it was declared dead: the news was cut on its way."""
     host = site.ready(*SHORT)
     job = jobs.nap.enqueue("token", 3 * LEASE)
-    started(site, 1)
-    with frozen(host) as children, host.proxy.trap(Trap("reply", b"fenced", cut=True)) as trap:
+    site.wait_for(1)
+    with host.frozen() as children, host.proxy.trap(Trap("reply", b"fenced", cut=True)) as trap:
         heir = site.ready(*SHORT)
         pass_time(3 * LEASE)
         assert trap.sprung.is_set()
