@@ -837,9 +837,9 @@ def test_a_child_that_retires_while_its_successor_starts_has_no_other(play: Play
     first.says(retiring="tasks.f did not stop at its time limit")
     play.settle()
     assert play.crew.born[-1] is successor
-    successor.process.end(1)
-    first.process.end()
-    play.settle()
+    for actor in (successor, first):
+        actor.process.end()
+        play.settle()
     play.pass_time(0.6)
     assert len(play.crew.born) == 4, "nobody else works in its place"
 
