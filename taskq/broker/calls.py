@@ -166,7 +166,8 @@ def reap(epoch: str, lost_record: bytes, started: bytes | None, *, certain: bool
     """Take back what a dead process held.
 
     `started`: the ids it was running, joined, each of which may have killed it; None takes those of the last heartbeat.
-    They count a loss, and run alone from the second on, or at once where they did it for `certain`.
+    They count a loss, and run alone from the second on, or at once where they did it for `certain`. Where it takes
+    several calls, the `started` of the first counts for all, whoever sends them.
     """
     ids = b"*" if started is None else started
     return Call("reap", (_word(epoch), LOSS_LIMIT, lost_record, 1 if certain else 2, ids), lambda r: Reaped(*r))

@@ -56,7 +56,9 @@ MODEL = {
     "config": Key("config:", "hash", "by queue: 'paused' -> who and when"),
     "stats": Key("stats:", "hash", "by queue:minute: counters and run-time buckets (kept for a day)"),
     "workers": Key("workers", "zset", "epoch -> lease expiry (ms) of every live worker process"),
-    "worker": Key("worker:", "hash", "by epoch: what it is; 'started': ids it was running at the last heartbeat"),
+    "worker": Key(
+        "worker:", "hash", "by epoch: what it is; 'started': ids it was running at the last heartbeat, or when it died"
+    ),
     "fenced": Key("fenced", "set", "epochs declared dead that may still hold jobs"),
     "clock": Key("clock", "hash", "'beat' -> when any supervisor last sent a heartbeat (outage guard)"),
 }

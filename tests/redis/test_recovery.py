@@ -277,6 +277,38 @@ def test_a_reaper_that_dies_midway_is_continued_by_the_next(bench: Bench) -> Non
     assert (bench.stored("losses", "j000"), bench.stored("losses", "j249")) == (b"1", b"1")
 
 
+@pytest.mark.parametrize("last", ["", "j000 j249"], ids=["nothing at the last heartbeat", "two at the last heartbeat"])
+@pytest.mark.parametrize("died", ["", "j001 j248"], ids=["nothing when it died", "two when it died"])
+def test_whoever_goes_on_with_a_reap_counts_the_losses_that_its_first_call_named(
+    bench: Bench, last: str, died: str
+) -> None:
+    bench.hold(" ".join(MANY))
+    bench.beat(w1=last)
+    bench.reap(started=died)
+    bench.reap(started=None)
+    bench.reap(started="j000 j002")
+    assert bench.line() == " ".join(MANY)
+    assert [name for name in MANY if bench.stored("losses", name)] == died.split()
+
+
+def test_who_takes_a_process_for_dead_while_it_is_being_reaped_changes_no_losses(bench: Bench) -> None:
+    bench.hold(" ".join(MANY))
+    bench.beat(w1="j000 j249")
+    bench.reap(started=None)
+    bench.reap(started="")
+    bench.reap(started="")
+    assert (bench.stored("losses", "j000"), bench.stored("losses", "j249")) == (b"1", b"1")
+    assert bench.ask("EXISTS", bench.broker.key("worker", "w1")) == 0
+
+
+def test_a_repeated_reap_of_a_process_that_is_forgotten_leaves_nothing_of_it(bench: Bench) -> None:
+    bench.hold("a")
+    bench.reap(started="a")
+    bench.reap(started="a")
+    assert bench.ask("EXISTS", bench.broker.key("worker", "w1")) == 0
+    assert bench.stored("losses", "a") == b"1"
+
+
 def test_jobs_not_yet_taken_back_are_still_its_own_to_commit(bench: Bench) -> None:
     bench.hold(" ".join(MANY))
     bench.reap()

@@ -234,7 +234,9 @@ class World:
 
     def reap(self, epoch: str, record: bytes, started: set[bytes] | None, alone_from: int) -> tuple[int, int, int]:
         self.leases.pop(epoch, None)
-        guilty = self.started.get(epoch, set()) if started is None else started
+        if started is not None and epoch not in self.fenced:
+            self.started[epoch] = started
+        guilty = self.started.get(epoch, set())
         held = sorted(self.held[epoch], key=lambda member: (self.held[epoch][member], member))
         step, buried = held[-REAP_STEP:], 0
         for member in step[::-1]:

@@ -1,15 +1,17 @@
 -- reap: declare a worker process dead and put what it held back in line (at most 100 a call), forget it when it holds nothing.
--- A job that had started counts a loss; from some number on it runs alone; at the limit it is dead.
+-- A job that had started counts a loss; from some number on it runs alone; at the limit it is dead. Which had started is
+-- what the first call says: others that go on with it, from any supervisor, keep to that.
 -- ARGV: 1 epoch, 2 limit of losses, 3 record for jobs at the limit, 4 losses from which on a job runs alone,
 --       5 ids that had started, or '*' for those of the last heartbeat
 -- returns: {how many it still holds, how many went back in line, how many were buried}
 -- uses: ready held losses dead result awaited reply queues workers worker fenced poke wake config stats
 -- include: allow_oom now route line ring whole count tell bury
 local epoch, held, stamp = ARGV[1], HELD .. ARGV[1], now()
-redis.call('SADD', FENCED, epoch)
+local first = redis.call('SADD', FENCED, epoch) == 1
 redis.call('ZREM', WORKERS, epoch)
 
-local ids = ARGV[5] == '*' and (redis.call('HGET', WORKER .. epoch, 'started') or '') or ARGV[5]
+if first and ARGV[5] ~= '*' then redis.call('HSET', WORKER .. epoch, 'started', ARGV[5]) end
+local ids = redis.call('HGET', WORKER .. epoch, 'started') or ''
 local started, buried, moved = {}, 0, 0
 for i = 1, #ids, 16 do started[string.sub(ids, i, i + 15)] = true end
 
