@@ -50,8 +50,8 @@ def test_the_server_is_killed_and_started(server: Server) -> None:
 
 
 def test_the_server_is_stopped_beyond_the_lease(server: Server) -> None:
-    with at_work(server.url, "--procs", "1", "--threads", "2", "--lease", "1") as scene:
-        freeze(server, 2.5)
+    with at_work(server.url, "--procs", "1", "--threads", "8", "--lease", "1") as scene:
+        freeze(server, 1.5)
         scene.settle()
 
 
@@ -84,14 +84,14 @@ def test_blocked_connections_are_unblocked_with_an_error(server: Server) -> None
 
 @pytest.mark.parametrize("what", ["ALL", "WRITE"])
 def test_clients_are_paused_beyond_the_lease(server: Server, what: str) -> None:
-    with at_work(server.url, "--procs", "1", "--threads", "2", "--lease", "1") as scene:
-        pause(server, 2.5, what)
+    with at_work(server.url, "--procs", "1", "--threads", "8", "--lease", "1") as scene:
+        pause(server, 1.5, what)
         scene.settle()
 
 
 def test_the_server_hangs_beyond_the_lease(server: Server) -> None:
-    with at_work(server.url, "--procs", "1", "--threads", "2", "--lease", "1") as scene:
-        hang(server, 2.5)
+    with at_work(server.url, "--procs", "1", "--threads", "8", "--lease", "1") as scene:
+        hang(server, 1.5)
         scene.settle()
 
 
