@@ -12,6 +12,7 @@ from queue import SimpleQueue
 
 import pytest
 
+from taskq import exit_codes
 from taskq.clock import SYSTEM_CLOCK
 from taskq.errors import TimeLimit
 from taskq_workers.limits import Ticket, Watch, close, raise_in
@@ -337,6 +338,16 @@ def test_a_shorter_limit_wakes_the_watch_from_a_longer_one() -> None:
     assert long.touched == (False, False)
     watch.release(0)
     watch.release(1)
+
+
+def test_a_watch_that_fails_ends_the_process_as_nobody_would_hold_the_limits(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    codes: SimpleQueue[int] = SimpleQueue()
+    monkeypatch.setattr("taskq_workers.fatal.os._exit", codes.put)
+    Watch(FakeClock()).guard(0, -100.0, Ticket(), lambda: None, lambda: {}["the board"])
+    assert codes.get(timeout=PATIENCE) == exit_codes.FAILED
+    assert "KeyError: 'the board'" in capfd.readouterr().err
 
 
 def test_no_thread_is_started_before_the_first_limit() -> None:

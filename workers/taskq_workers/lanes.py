@@ -9,23 +9,21 @@ process) and pays a Future a job.
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 import threading
-import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
-from taskq import exit_codes
 from taskq.broker.keys import member_id
 from taskq.broker.records import Claimed
 from taskq.errors import TimeLimit
 from taskq.lifecycle import Failed, Outcome
 from taskq_workers.board import Board
+from taskq_workers.fatal import or_die
 from taskq_workers.limits import Ticket, Watch, close, raise_in
 from taskq_workers.outcomes import Outcomes
 from taskq_workers.runner import Run, Runner
@@ -68,18 +66,6 @@ class Shop:
     def _abandon(self, run: Run, row: int) -> None:
         self.end(run, row, self.runner.late(run))
         self.retire(f"{run.envelope.task} did not stop at its time limit")
-
-
-def or_die(work: Callable[..., object], *args: Any) -> None:
-    """What goes wrong outside of a job's own code would cost a slot, and its job would be held for ever.
-
-    So the process dies of it: its supervisor gives back what it held, and starts another.
-    """
-    try:
-        work(*args)
-    except BaseException:
-        traceback.print_exc()
-        os._exit(exit_codes.FAILED)
 
 
 class ThreadLane:

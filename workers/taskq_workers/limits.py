@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from taskq.clock import Clock
 from taskq.errors import TimeLimit
+from taskq_workers.fatal import or_die
 
 HARD_AFTER = 5.0
 """Seconds from the soft limit to the hard one: for cleaning up."""
@@ -105,7 +106,7 @@ class Watch:
         with self._changed:
             self._guards[row] = _Guard(soft, soft + HARD_AFTER, ticket, interrupt, abandon)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="taskq-limits", daemon=True)
+                self._thread = threading.Thread(target=or_die, args=(self._run,), name="taskq-limits", daemon=True)
                 self._thread.start()
             elif soft < self._wakes_at:
                 self._changed.notify()
