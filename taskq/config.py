@@ -127,3 +127,8 @@ class WorkerSettings:
     def outage_gap(self) -> float:
         """Seconds without anybody's heartbeat that mean Redis was away, not that everybody died: three beats."""
         return self.beat * 3
+
+    @property
+    def patience(self) -> float:
+        """Seconds until a heartbeat without an answer is sent anew: the lease must not run out of it."""
+        return min(5.0, self.lease / 3)

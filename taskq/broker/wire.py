@@ -8,7 +8,9 @@ where there is no hiredis, or where the connection is of somebody's own class. B
 from __future__ import annotations
 
 import socket
+import struct
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import redis
@@ -25,6 +27,8 @@ def _extra() -> Any:
 
 hiredis = _extra()
 CHUNK = 1 << 16
+_DISCARD = struct.pack("ii", 1, 0)
+"""SO_LINGER of 0 seconds: closing discards what was written and has not arrived."""
 Words = tuple[Any, ...]
 """A command: its name and arguments, as bytes, str, int or float."""
 
@@ -44,6 +48,15 @@ class Wire:
         self._connection.connect()
 
     def disconnect(self) -> None:
+        """Close it, for good: what was written and has not arrived never will.
+
+        Else the kernel would go on sending it for minutes after the network was cut, and a call that is given up, and
+        maybe was sent anew, would be carried out behind later ones.
+        """
+        socket_ = getattr(self._connection, "_sock", None)
+        if isinstance(socket_, socket.socket):
+            with suppress(OSError):  # not on every system like this
+                socket_.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _DISCARD)
         self._connection.disconnect()
 
     def reconnect(self) -> None:
@@ -83,7 +96,7 @@ class FastWire(Wire):
 
     def disconnect(self) -> None:
         self._socket = None
-        self._connection.disconnect()
+        super().disconnect()
 
     def send(self, commands: Sequence[Words]) -> None:
         try:

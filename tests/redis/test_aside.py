@@ -33,6 +33,14 @@ def test_a_resent_retry_changes_nothing(bench: Bench) -> None:
     assert bench.counters()["retried"] == 1
 
 
+def test_a_repeated_retry_or_bury_is_not_called_dropped(bench: Bench) -> None:
+    bench.hold("a b")
+    bench.retry("a", history=b"once")
+    bench.bury("b", record=b"failed")
+    assert (bench.retry("a", history=b"once"), bench.bury("b", record=b"failed")) == ("", "")
+    assert "dropped" not in bench.counters()
+
+
 def test_the_retry_of_a_fenced_zombie_is_dropped(bench: Bench) -> None:
     bench.hold("a")
     bench.reap("w1")

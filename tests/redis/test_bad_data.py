@@ -308,7 +308,7 @@ def test_a_call_that_redis_refuses_does_not_keep_the_others_of_a_supervisor_wait
     bench.hold("a")
     bench.ask("SET", bench.broker.key("losses"), b"mine")
     told: list[object] = []
-    courier = Courier(bench.broker, clock, lambda _: None)
+    courier = Courier(bench.broker, clock, 5.0, lambda _: None)
     courier.post(calls.reap("w1", b"lost", job_id("a")), told.append)
     courier.post(calls.heartbeat(15, 9, {}), told.append)
     while not told:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from taskq.broker import calls
-from tests.support.bench import ROUTE, Bench, body, job_id, member, members
+from tests.support.bench import LEASE, ROUTE, Bench, body, job_id, member, members
 
 DAY = 86400
 
@@ -156,6 +156,23 @@ def test_a_claim_by_a_fenced_epoch_gets_nothing(bench: Bench) -> None:
     assert (claim.lease, claim.jobs, bench.line()) == ("fenced", (), "a")
 
 
+@pytest.mark.parametrize("lease", ["expired", "fenced"])
+def test_a_claim_that_gets_nothing_for_want_of_a_lease_passes_on_the_bell_that_it_heard(
+    bench: Bench, lease: str
+) -> None:
+    bench.enqueue("a")
+    bench.clock.advance(LEASE + 1) if lease == "expired" else bench.reap("w1")
+    assert bench.hear()
+    assert bench.claim_all().lease == lease
+    assert bench.tokens() == 1
+
+
+def test_a_poke_of_a_fenced_epoch_leaves_no_key(bench: Bench) -> None:
+    assert bench.run(calls.poke("w1")) == 1
+    bench.reap("w1")
+    assert bench.run(calls.poke("w1")) == 0
+
+
 def test_a_claim_by_an_epoch_that_never_registered_gets_nothing(bench: Bench) -> None:
     bench.enqueue("a")
     assert bench.claim_all("nobody").lease == "fenced"
@@ -206,6 +223,21 @@ def test_a_resent_commit_changes_nothing(bench: Bench) -> None:
     bench.commit("a", record=b"first")
     assert bench.commit("a", record=b"second") == "a"
     assert (bench.stored("result", "a"), bench.told(), bench.counters()["done"]) == (b"first", "a", 1)
+
+
+def test_a_repeated_commit_is_not_called_dropped_as_its_outcome_is_stored(bench: Bench) -> None:
+    bench.hold("a b")
+    bench.commit("a", record=b"once")
+    assert bench.commit("a b", record=b"once") == ""
+    assert (bench.counters()["done"], bench.counters().get("dropped")) == (2, None)
+
+
+@pytest.mark.parametrize("late", ["commit", "retry", "bury"])
+def test_a_late_outcome_is_counted(bench: Bench, late: str) -> None:
+    bench.hold("a b")
+    bench.reap("w1")
+    assert getattr(bench, late)("a b", "w1") == "a b"
+    assert bench.counters()["dropped"] == 2
 
 
 def test_of_a_commit_only_the_outcomes_of_what_is_not_held_are_dropped(bench: Bench) -> None:

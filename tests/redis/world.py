@@ -139,14 +139,16 @@ class World:
         return [member for member in line if member_id(member) in self.bodies]
 
     def commit(self, epoch: str, members: Members, record: bytes, ttl: float) -> Members:
-        dropped = [member for member in members if member not in self.held[epoch]]
-        for member in members:
-            if member not in dropped:
-                if ttl:
-                    self.records[member_id(member)] = record
-                self._forget(member_id(member))
-                del self.held[epoch][member]
+        dropped = [m for m in members if m not in self.held[epoch] and self.records.get(member_id(m)) != record]
+        for member in self._held(epoch, members):
+            if ttl:
+                self.records[member_id(member)] = record
+            self._forget(member_id(member))
+            del self.held[epoch][member]
         return dropped
+
+    def _held(self, epoch: str, members: Members) -> Members:
+        return [member for member in members if member in self.held[epoch]]
 
     def _forget(self, job: bytes) -> None:
         for row in (self.bodies, self.attempts, self.losses):
@@ -158,14 +160,16 @@ class World:
             self.attempts[member_id(member)] = history
             self.delayed[queue_of(member)][member] = self.now + delay
 
-        return self._let_go(epoch, members, put)
+        repeated = [m for m in members if self.attempts.get(member_id(m)) == history]
+        return [m for m in self._let_go(epoch, members, put) if m not in repeated]
 
     def bury(self, epoch: str, members: Members, record: bytes, history: bytes) -> Members:
         def put(member: bytes) -> None:
             self.attempts[member_id(member)] = history
             self._entomb(member, record)
 
-        return self._let_go(epoch, members, put)
+        repeated = [m for m in members if self.records.get(member_id(m)) == record]
+        return [m for m in self._let_go(epoch, members, put) if m not in repeated]
 
     def park(self, epoch: str, members: Members, patience: int) -> Members:
         def put(member: bytes) -> None:
@@ -178,11 +182,11 @@ class World:
         return len(members) - len(dropped)
 
     def _let_go(self, epoch: str, members: Members, put: Any) -> Members:
+        """`put` those that are held somewhere else; the answer is the others."""
         dropped = [member for member in members if member not in self.held[epoch]]
-        for member in members:
-            if member not in dropped:
-                put(member)
-                del self.held[epoch][member]
+        for member in self._held(epoch, members):
+            put(member)
+            del self.held[epoch][member]
         return dropped
 
     def _entomb(self, member: bytes, record: bytes) -> None:

@@ -63,9 +63,9 @@ def test_a_board_without_rows_is_empty() -> None:
 def test_a_board_tallies_what_its_process_came_to(board: Board) -> None:
     assert board.tally() == Tally()
     board.count(Tally(ok=2, dead=1))
-    board.count(Tally(ok=1, given_back=5))
+    board.count(Tally(ok=1, given_back=5, dropped=4))
     board.begin(0, A)
-    assert board.tally() == Tally(ok=3, dead=1, given_back=5)
+    assert board.tally() == Tally(ok=3, dead=1, given_back=5, dropped=4)
     assert board.started() == A
 
 

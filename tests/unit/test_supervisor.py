@@ -1136,7 +1136,7 @@ def test_the_last_line_says_what_all_children_came_to(play: Play) -> None:
         actor = start(number, solo)
         assert isinstance(actor, Actor)
         actor.says(ready=INTRODUCTION)
-        actor.board.count(Tally(ok=10, dead=1))
+        actor.board.count(Tally(ok=10, dead=1, dropped=3))
         if len(play.crew.born) == 4:
             play.signals.arrive(signal.SIGTERM, signal.SIGTERM)
         return actor
@@ -1148,7 +1148,7 @@ def test_the_last_line_says_what_all_children_came_to(play: Play) -> None:
         actor.close()
     play.crew.children.clear()
     assert play.supervisor.run() == exit_codes.OK
-    assert play.log.lines[-1] == ("stopped", {"ok": 20, "dead": 4, "given_back": 4})
+    assert play.log.lines[-1] == ("stopped", {"ok": 20, "dead": 4, "given_back": 4, "dropped": 6})
 
 
 # A burst

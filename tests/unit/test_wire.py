@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -117,3 +118,24 @@ def test_connections_of_somebodys_own_class_are_left_to_redis_py() -> None:
     assert type(wire(Own())) is Wire
     assert type(wire(redis.Connection())) is FastWire
     assert type(wire(redis.UnixDomainSocketConnection(path="/x"))) is FastWire
+
+
+@pytest.mark.parametrize("kind", [Wire, FastWire])
+def test_words_that_could_not_be_delivered_are_not_delivered_once_they_are_given_up(
+    connection: Connected, kind: type[Wire]
+) -> None:
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)  # most of it stays with the sender
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        connection._sock = socket.create_connection(listener.getsockname())
+        connection._sock.sendall(bytes(12_000))
+        server, _ = listener.accept()
+    connection.server = server.dup()
+    kind(connection).disconnect()
+    arrived = 0
+    with server, suppress(ConnectionResetError):
+        server.settimeout(10)
+        while some := server.recv(4096):
+            arrived += len(some)
+    assert arrived < 12_000

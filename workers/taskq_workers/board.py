@@ -1,6 +1,6 @@
 """The board: a little memory that a child shares with its supervisor: what it has done, and which jobs it has started.
 
-    tally 8 bytes each: jobs ended well, jobs dead, jobs given back
+    tally 8 bytes each: jobs ended well, jobs dead, jobs given back, outcomes dropped
     row   16 bytes id | 8 bytes hard deadline (monotonic seconds, 0: none)      id of zeros: the row is free
 
 One row for each slot. The child writes without a lock, the supervisor reads when it sends a heartbeat and when the
@@ -13,7 +13,7 @@ import mmap
 import struct
 from dataclasses import dataclass
 
-_TALLY = struct.Struct("=3Q")
+_TALLY = struct.Struct("=4Q")
 _ROW = struct.Struct("=16sd")
 _FREE = bytes(_ROW.size)
 _NOBODY = bytes(16)
@@ -21,14 +21,20 @@ _NOBODY = bytes(16)
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """How many jobs a process has brought to which end."""
+    """How many jobs a process has brought to which end. `dropped`: outcomes that came too late to count."""
 
     ok: int = 0
     dead: int = 0
     given_back: int = 0
+    dropped: int = 0
 
     def __add__(self, other: Tally) -> Tally:
-        return Tally(self.ok + other.ok, self.dead + other.dead, self.given_back + other.given_back)
+        return Tally(
+            self.ok + other.ok,
+            self.dead + other.dead,
+            self.given_back + other.given_back,
+            self.dropped + other.dropped,
+        )
 
 
 class Board:
@@ -59,7 +65,7 @@ class Board:
     def count(self, more: Tally) -> None:
         """Add to the tally. Only the thread that writes outcomes does."""
         sum_ = self.tally() + more
-        _TALLY.pack_into(self._memory, 0, sum_.ok, sum_.dead, sum_.given_back)
+        _TALLY.pack_into(self._memory, 0, sum_.ok, sum_.dead, sum_.given_back, sum_.dropped)
 
     def tally(self) -> Tally:
         return Tally(*_TALLY.unpack_from(self._memory))

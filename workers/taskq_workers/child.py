@@ -252,7 +252,7 @@ class Child:
 
     def written(self, batch: Sequence[Settled], dropped: set[bytes]) -> None:
         ends = Counter(type(settled.step) for settled in batch if settled.member not in dropped)
-        self._board.count(Tally(ok=ends[Finish], dead=ends[Bury]))
+        self._board.count(Tally(ok=ends[Finish], dead=ends[Bury], dropped=len(dropped)))
         self._count_runs(len(batch))
         for settled in batch if self._assignment.log_jobs else ():
             log_outcome(self._log, settled, settled.member not in dropped)

@@ -1,7 +1,8 @@
 """The supervisor's way to talk to Redis without ever waiting for it: calls queue up, one is under way at a time.
 
-All of a supervisor's calls may be sent twice, so after an error the same call is simply sent again, after a pause. One
-that Redis refuses goes behind the others: a reap that cannot be done must not keep heartbeats from being sent.
+All of a supervisor's calls may be sent twice, so after an error, or when no answer comes, the same call is simply sent
+again, after a pause. One that Redis refuses goes behind the others: a reap that cannot be done must not keep heartbeats
+from being sent.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from taskq.clock import Clock
 from taskq.errors import BrokerError, BrokerUnavailable, TaskqError
 
 T = TypeVar("T")
-PATIENCE = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +29,13 @@ class _Errand:
 
 
 class Courier:
-    """Carries calls one after another; `then` gets each value.
+    """Carries calls one after another; `then` gets each value. One may take `patience` seconds.
 
     `troubled` is called with the error when trouble begins, and with None when it is over.
     """
 
-    def __init__(self, broker: Broker, clock: Clock, troubled: Callable[[TaskqError | None], object]):
-        self._link, self._clock, self._troubled = Link(broker), clock, troubled
+    def __init__(self, broker: Broker, clock: Clock, patience: float, troubled: Callable[[TaskqError | None], object]):
+        self._link, self._clock, self._patience, self._troubled = Link(broker), clock, patience, troubled
         self._errands: deque[_Errand] = deque()
         self._reconnect = Reconnect()
         self._wake_at = 0.0
@@ -62,13 +62,12 @@ class Courier:
         now = self._clock.monotonic()
         if self._link.waiting:
             if now >= self._wake_at:
-                self._link.close()
-                self._wake_at = now
+                self._stumble(BrokerUnavailable(f"Redis has not answered for {self._patience:.3g} s"))
             return
         if self._errands and now >= self._wake_at:
             try:
                 self._link.send(self._errands[0].call)
-                self._wake_at = now + PATIENCE
+                self._wake_at = now + self._patience
             except BrokerError as error:
                 self._stumble(error)
 

@@ -16,7 +16,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any
 
@@ -100,8 +100,7 @@ class Supervisor:
         while not self._over():
             self.step()
         if self._lines is not None:
-            tally = self._tally
-            self._log.info("stopped", ok=tally.ok, dead=tally.dead, given_back=tally.given_back)
+            self._log.info("stopped", **asdict(self._tally))
         return exit_codes.OK if self._code is None else self._code
 
     def step(self) -> None:

@@ -72,7 +72,8 @@ def greet(order: Order, introduction: Message) -> Lines:
     announce(order, introduction)
     url = introduction["url"]
     broker = Broker(embedded.resolve(url) if url.startswith("embedded:") else url, introduction["namespace"])
-    courier = Courier(broker, SYSTEM_CLOCK, partial(tell_trouble, log.logger(), "supervisor"))
+    troubled = partial(tell_trouble, log.logger(), "supervisor")
+    courier = Courier(broker, SYSTEM_CLOCK, order.settings.patience, troubled)
     return Lines(courier, Bell(broker, order.settings.queues, SYSTEM_CLOCK))
 
 

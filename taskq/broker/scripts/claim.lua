@@ -7,7 +7,15 @@
 -- include: allow_oom now route ring lines lease whole troubled
 local epoch, sequence, lanes = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local lease = lease_of(epoch)
-if lease ~= 'ok' then return {lease} end
+if lease ~= 'ok' then
+  -- The bell that it may have heard was for somebody else.
+  for q = 4 + 2 * lanes, #ARGV do
+    for l = 4, 2 + 2 * lanes, 2 do
+      if redis.call('EXISTS', unpack(lines(ARGV[q], ARGV[l]))) > 0 then ring(ARGV[q], ARGV[l]) end
+    end
+  end
+  return {lease}
+end
 
 local members, bodies = {}, {}
 -- Held first, then out of line: whatever prefix of these writes survives a crash, no job is in no place.

@@ -1,8 +1,9 @@
 -- commit: give finished jobs their outcome, tell who waits, and let go of them.
 -- ARGV: 1 epoch, 2.. member, ttl of the record in ms, run-time bucket, record, ...
--- returns: the members whose outcome was dropped, because this epoch no longer held them or they already had one
+-- returns: the members whose outcome was dropped, because this epoch no longer held them or they already had one;
+--          not those of which this very outcome is stored: then the answer to an earlier sending was lost
 -- uses: jobs held attempts losses result awaited reply stats
--- include: allow_oom now route count tell
+-- include: allow_oom now route count drop tell
 local held, stamp = HELD .. ARGV[1], now()
 local members, ids, dropped, tally = {}, {}, {}, {}
 for i = 2, #ARGV, 4 do members[#members + 1] = ARGV[i] end
@@ -19,8 +20,8 @@ for i = 2, #ARGV, 4 do
     tally[queue] = tally[queue] or {done = 0}
     tally[queue].done = tally[queue].done + 1
     tally[queue][bucket] = (tally[queue][bucket] or 0) + 1
-  else
-    dropped[#dropped + 1] = member
+  elseif redis.call('GET', RESULT .. id) ~= ARGV[i + 3] then
+    drop(stamp, member, dropped)
   end
 end
 
