@@ -201,7 +201,10 @@ class TaskQ:
 
     def carry(self, call: Call[T]) -> T:
         try:
-            return self._connect().broker.run(call)
+            broker = self._connect().broker
+            if not broker.checked:
+                broker.check()
+            return broker.run(call)
         except BrokerUnavailable as error:
             raise BrokerUnavailable(f"{error}\n{advice(redis_url(self.url))}") from None
 

@@ -9,6 +9,7 @@
     |  `- QueueFull            Redis is out of memory (or the queue at its bound)
     |- BrokerError             the conversation with Redis failed
     |  `- BrokerUnavailable    Redis cannot be reached
+    |- SchemaMismatch          the namespace has data of another taskq
     |- MalformedJob            a body in Redis that cannot be decoded
     |- JobNotFound             no such job: never enqueued, or its result expired
     |- ResultTimeout           waiting ended before the job did (also a TimeoutError)
@@ -41,6 +42,7 @@ __all__ = [
     "QueueFull",
     "ResultNotStored",
     "ResultTimeout",
+    "SchemaMismatch",
     "TaskFailed",
     "TaskqError",
     "TimeLimit",
@@ -87,6 +89,10 @@ class BrokerError(TaskqError):
 
 class BrokerUnavailable(BrokerError, ConnectionError):
     """Redis cannot be reached."""
+
+
+class SchemaMismatch(TaskqError):
+    """The data in the namespace is of a taskq whose data model is another one: nothing was read or written."""
 
 
 class MalformedJob(TaskqError):

@@ -16,7 +16,7 @@ from typing import Any, TypeVar, cast
 from taskq.broker.broker import Broker
 from taskq.broker.call import Call
 from taskq.broker.link import Link
-from taskq.errors import CLOSED, BrokerError
+from taskq.errors import CLOSED, BrokerError, SchemaMismatch
 
 T = TypeVar("T")
 PIPELINE = 256
@@ -33,7 +33,7 @@ class Outbox:
     """Thread-safe; for any number of event loops. Only for calls that may be sent twice."""
 
     def __init__(self, broker: Broker):
-        self._link = Link(broker)
+        self._broker, self._link = broker, Link(broker)
         self._letters: SimpleQueue[_Letter | None] = SimpleQueue()
         self._turn = threading.Lock()
         self._started = self._closed = False
@@ -82,10 +82,12 @@ class Outbox:
         answers: Sequence[Any] = ()
         for _ in range(2 if self._used else 1):  # a connection that was used before may have died since
             try:
+                if not self._broker.checked:
+                    self._broker.check()
                 answers = self._link.exchange(*requests)
                 self._used = True
                 break
-            except BrokerError as error:
+            except (BrokerError, SchemaMismatch) as error:
                 self._used, answers = False, [error] * len(requests)
         return answers
 

@@ -11,13 +11,13 @@ from typing import Any, TypeVar
 
 import redis
 
-from taskq.broker import keys
+from taskq.broker import calls, keys
 from taskq.broker.call import Call
 from taskq.broker.connection import is_unknown_script, pool_for, translate
 from taskq.broker.misfit import is_misfit, misfit
 from taskq.broker.scripts import load
 from taskq.broker.wire import Wire, wire
-from taskq.errors import BrokerError, BrokerUnavailable, TaskqError
+from taskq.errors import BrokerError, BrokerUnavailable, SchemaMismatch, TaskqError
 
 T = TypeVar("T")
 Now = Callable[[], float]
@@ -35,10 +35,35 @@ class Broker:
         self._pool = pool or pool_for(url)
         self._now = now
         self._idle: list[Wire] = []  # pop and append are atomic
+        self.checked = False
 
     def key(self, name: str, rest: str | bytes = b"") -> bytes:
         """The full key of row `name` of the data model."""
         return self.prefix + keys.MODEL[name].suffix.encode() + (rest.encode() if isinstance(rest, str) else rest)
+
+    def check(self) -> None:
+        """Ask once whether the data is of this taskq's schema. Raises SchemaMismatch, BrokerUnavailable.
+
+        Where asking is forbidden nothing is known, and nothing raised.
+        """
+        try:
+            self.demand(self.run(calls.schema(self.key("schema"))))
+        except BrokerUnavailable:
+            raise
+        except BrokerError:
+            pass
+        self.checked = True
+
+    def demand(self, schema: str) -> None:
+        """Raise SchemaMismatch unless `schema` is this taskq's."""
+        if schema != str(keys.SCHEMA):
+            shown, mine = ascii(schema[:20])[1:-1], keys.SCHEMA
+            newer = schema.isdigit() and int(schema[:20]) > mine
+            hint = "upgrade taskq here" if newer else "use the taskq that its workers have"
+            raise SchemaMismatch(
+                f"cannot work on namespace {self.namespace!r}: its data has schema {shown} and this taskq speaks {mine}"
+                f"\n  hint: {hint}, or another namespace"
+            )
 
     def run(self, call: Call[T]) -> T:
         """Carry out `call` and return its value.

@@ -10,6 +10,7 @@ from itertools import chain
 from typing import Any, cast
 
 from taskq.broker.call import Call, Word
+from taskq.broker.keys import SCHEMA
 from taskq.broker.records import Adopted, Beat, Claim, Claimed, JobRow, Located, Place, QueueRow, Reaped, WorkerRow
 
 LOSS_LIMIT = 3
@@ -27,6 +28,10 @@ def _flat(rows: Iterable[tuple[Word, ...]]) -> Iterator[Word]:
 def _text(word: bytes) -> str:
     """A name from Redis, whoever wrote it: what is no UTF-8 goes back as it was (`_word`)."""
     return word.decode("utf-8", "surrogateescape")
+
+
+def _maybe_text(word: bytes | None) -> str | None:
+    return None if word is None else _text(word)
 
 
 def _word(name: str) -> Word:
@@ -72,11 +77,17 @@ def cancel(jobs: Iterable[tuple[bytes, str]], record: bytes, ttl: float) -> Call
     return Call("cancel", (record, _ms(ttl), *_flat(jobs)), _places)
 
 
+def schema(key: bytes) -> Call[str]:
+    """The schema of the data in the namespace whose full `key` that is."""
+    return Call("GET", (key,), lambda reply: "1" if reply is None else _text(reply))
+
+
 # Worker processes
 
 
-def register(epoch: str, lease: float, info: dict[str, Word]) -> Call[bool]:
-    return Call("register", (epoch, _ms(lease), *_flat(info.items())), bool)
+def register(epoch: str, lease: float, info: dict[str, Word]) -> Call[str | None]:
+    """The answer is the schema of the data; only where it is SCHEMA has this worker a lease. None for a dead epoch."""
+    return Call("register", (epoch, _ms(lease), SCHEMA, *_flat(info.items())), _maybe_text)
 
 
 def claim(epoch: str, sequence: int, wants: dict[str, int], queues: Sequence[str]) -> Call[Claim]:

@@ -23,6 +23,15 @@ LANES = ("io", "cpu", "async")
 SOLO = "solo"
 """The lane of jobs that were lost twice: they run alone in a process of their own."""
 DEFAULT_PRIORITY = 5
+SCHEMA = 1
+"""Which data model this is. A worker works on no namespace of another one, and producers and commands refuse it too.
+
+To be raised when a taskq that does not know of a change would lose, overlook or destroy what one that does has written:
+a key that moves, a field that means something else, a new place in which a job can be. Not for a new key that older
+ones need not know, nor for a new form of bodies and records (`codec.VERSION`), which older workers leave alone. Data
+without the key `schema` has 1; so who raises it also lets the first to write into an empty namespace, a producer maybe,
+write the number there.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +70,7 @@ MODEL = {
     ),
     "fenced": Key("fenced", "set", "epochs declared dead that may still hold jobs"),
     "clock": Key("clock", "hash", "'beat' -> when any supervisor last sent a heartbeat (outage guard)"),
+    "schema": Key("schema", "string", "which version of this table the data has; none is 1"),
 }
 
 _LONGEST = 119

@@ -53,6 +53,8 @@ class Session:
             self._url, namespace = self.target()
             self._broker = self.connect(self._url.value, namespace)
         try:
+            if not self._broker.checked:
+                self._broker.check()
             return self._broker.run(call)
         except BrokerUnavailable as error:
             assert self._url is not None

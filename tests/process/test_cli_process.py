@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from taskq import exit_codes
+from tests.support.servers import ask
 from tests.support.workers import ROOT, worker
 
 HEAVY = {
@@ -170,3 +171,13 @@ def test_an_interrupt_while_waiting_is_quiet(redis_url: str, calling: tuple[str,
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 130
         assert process.stderr.read().strip() == ""
+
+
+def test_a_worker_on_a_namespace_of_a_newer_taskq_says_so_and_ends(redis_url: str) -> None:
+    assert ask(redis_url, "SET {taskq}:schema 2") == "+OK"
+    said = taskq("worker", "-A", "tests.process.jobs:app", "--log-format", "console", TASKQ_URL=redis_url)
+    assert said.returncode == exit_codes.FAILED
+    assert said.stderr.startswith(
+        "error: cannot work on namespace 'taskq': its data has schema 2 and this taskq speaks 1\n  hint: upgrade taskq"
+    )
+    assert said.stderr.count("error:") == 1

@@ -453,7 +453,7 @@ def clear_away_the_dead(broker: Broker) -> None:
 
 def leftovers(broker: Broker) -> set[str]:
     """Rows that still hold something, other than outcomes and what is known of workers and queues."""
-    stays = {"result", "reply", "wake", "queues", "levels", "stats", "workers", "worker", "clock"}
+    stays = {"result", "reply", "wake", "queues", "levels", "stats", "workers", "worker", "clock", "schema"}
     return {row for row, keys in take_census(broker).items() if keys} - stays
 
 

@@ -100,12 +100,12 @@ class World:
 
     # Worker processes
 
-    def register(self, epoch: str, lease: int) -> bool:
+    def register(self, epoch: str, lease: int) -> str | None:
         if epoch in self.fenced:
-            return False
+            return None
         self.last_beat = self.now if self.last_beat is None else self.last_beat
         self.leases[epoch] = self.now + lease
-        return True
+        return "1"
 
     def claim(self, epoch: str, sequence: int, wants: dict[str, int], queues: tuple[str, ...]) -> tuple[str, Members]:
         if not self.is_alive(epoch):

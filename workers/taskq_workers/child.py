@@ -24,7 +24,7 @@ from taskq.broker.keys import SOLO
 from taskq.clock import SYSTEM_CLOCK, Clock
 from taskq.codec import decode_job
 from taskq.config import Sourced, WorkerSettings, advice, redis_url
-from taskq.errors import BrokerError, BrokerUnavailable, MalformedJob, TaskqError
+from taskq.errors import BrokerError, BrokerUnavailable, MalformedJob, SchemaMismatch, TaskqError
 from taskq.lifecycle import Bury, Finish
 from taskq_workers.board import Board, Tally
 from taskq_workers.channel import Channel, Message
@@ -74,9 +74,7 @@ def run_child(assignment: Assignment, board: Board, channel: Channel, log: Any) 
         broker = connect(app, assignment.url)
         _register(broker, assignment, redis_url(assignment.url or app.url))
     except TaskqError as error:
-        return _fail(
-            channel, str(error), exit_codes.UNREACHABLE if isinstance(error, BrokerError) else exit_codes.BAD_APP
-        )
+        return _fail(channel, str(error), _code(error))
     except BaseException as error:
         return _fail(channel, import_failure(assignment.app, error), exit_codes.BAD_APP)
     gc.freeze()  # what is loaded by now stays: the collector need not look at it again and again
@@ -112,9 +110,17 @@ def connect(app: TaskQ, url: str | None) -> Broker:
 
 def _register(broker: Broker, assignment: Assignment, url: Sourced) -> None:
     try:
-        broker.run(calls.register(assignment.epoch, assignment.settings.lease, _describe(assignment)))
+        found = broker.run(calls.register(assignment.epoch, assignment.settings.lease, _describe(assignment)))
     except BrokerUnavailable as error:
         raise BrokerUnavailable(f"{error}\n{advice(url)}") from None
+    if found is not None:  # where this epoch was declared dead already, the exchange will hear of it
+        broker.demand(found)
+
+
+def _code(error: TaskqError) -> int:
+    if isinstance(error, BrokerError):
+        return exit_codes.UNREACHABLE
+    return exit_codes.FAILED if isinstance(error, SchemaMismatch) else exit_codes.BAD_APP
 
 
 def _settle_signals() -> None:
