@@ -21,8 +21,12 @@ AGAIN = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Mix:
-    """One kind of job: how often it comes, and how it is enqueued. `enqueue` gets a fresh token."""
+    """One kind of job: what its tokens begin with, how often it comes, and how it is enqueued.
 
+    A `patient` producer repeats an enqueue under the same id until it is acknowledged; a `fickle` one cancels the job.
+    """
+
+    name: str
     weight: float
     enqueue: Enqueue
     patient: bool = False
@@ -30,7 +34,7 @@ class Mix:
 
 
 def mix(chance: Random, long: float) -> tuple[Mix, ...]:
-    """The mix of the storm; its long jobs take `long` seconds. The patient repeat an enqueue under the same id."""
+    """The mix of the storm; its long jobs take `long` seconds."""
 
     def named(token: str) -> Job[str]:
         return jobs.quick.options(job_id=f"named-{token}").enqueue(token)
@@ -42,16 +46,16 @@ def mix(chance: Random, long: float) -> tuple[Mix, ...]:
         return jobs.quick.options(delay=chance.uniform(1.0, 3.0)).enqueue(token)
 
     return (
-        Mix(60, jobs.quick.enqueue),
-        Mix(10, named, patient=True),
-        Mix(6, lambda token: jobs.stumble.enqueue(token, chance.choice((1, 1, 2, 3, 4)))),
-        Mix(6, later),
-        Mix(2, much_later, fickle=True),
-        Mix(6, lambda token: jobs.nap.enqueue(token, chance.uniform(0.0, 0.05))),
-        Mix(6, lambda token: jobs.anap.enqueue(token, chance.uniform(0.0, 0.1))),
-        Mix(2, lambda token: jobs.spin.enqueue(token, 0.005)),
-        Mix(0.2, lambda token: jobs.nap.enqueue(token, long)),
-        Mix(0.2, lambda token: jobs.hurt.enqueue(token, chance.choice(jobs.WAYS_TO_HURT))),
+        Mix("quick", 60, jobs.quick.enqueue),
+        Mix("named", 10, named, patient=True),
+        Mix("stumble", 6, lambda token: jobs.stumble.enqueue(token, chance.choice((1, 1, 2, 3, 4)))),
+        Mix("later", 6, later),
+        Mix("cancelled", 2, much_later, fickle=True),
+        Mix("nap", 6, lambda token: jobs.nap.enqueue(token, chance.uniform(0.0, 0.05))),
+        Mix("anap", 6, lambda token: jobs.anap.enqueue(token, chance.uniform(0.0, 0.1))),
+        Mix("spin", 2, lambda token: jobs.spin.enqueue(token, 0.005)),
+        Mix("long", 0.2, lambda token: jobs.nap.enqueue(token, long)),
+        Mix("hurt", 0.2, lambda token: jobs.hurt.enqueue(token, chance.choice(jobs.WAYS_TO_HURT))),
     )
 
 
@@ -80,7 +84,7 @@ class Producer(threading.Thread):
         self.curious.put(None)
 
     def _enqueue(self, kind: Mix) -> None:
-        token = f"{self._label}-{next(self._serial)}"
+        token = f"{kind.name}-{self._label}-{next(self._serial)}"
         journals.note("intent", token)
         while True:
             try:

@@ -55,6 +55,35 @@ def take_census(broker: Broker, link: Link | None = None) -> Census:
     return census
 
 
+def snapshot(broker: Broker) -> Census:
+    """The census of one instant, of a namespace that is in use; of results, only those of jobs that have a body.
+
+    One script, which stops the server for as long as it takes.
+    """
+    census: Census = {row: {} for row in MODEL}
+    for key, reply in ask(broker, "EVAL", _SNAPSHOT, 1, broker.prefix):
+        row, rest = _row_of(key[len(broker.prefix) :])
+        census[row][rest] = _shaped(MODEL[row].type, reply)
+    return census
+
+
+_SNAPSHOT = """
+local found, reads = {}, {
+  list = {'LRANGE', 0, -1}, hash = {'HGETALL'}, set = {'SMEMBERS'}, zset = {'ZRANGE', 0, -1, 'WITHSCORES'}}
+local function add(key, kind)
+  local words = reads[kind]
+  if words then found[#found + 1] = {key, redis.call(words[1], key, unpack(words, 2))} end
+end
+for _, id in ipairs(redis.call('HKEYS', KEYS[1] .. 'jobs')) do
+  local record = redis.call('GET', KEYS[1] .. 'result:' .. id)
+  if record then found[#found + 1] = {KEYS[1] .. 'result:' .. id, record} end
+end
+for _, key in ipairs(redis.call('KEYS', KEYS[1] .. '[^r]*')) do add(key, redis.call('TYPE', key).ok) end
+for _, key in ipairs(redis.call('KEYS', KEYS[1] .. 'ready:*')) do add(key, 'list') end
+return found
+"""
+
+
 def _row_of(name: bytes) -> tuple[str, str]:
     for row, key in MODEL.items():
         suffix = key.suffix.encode()

@@ -71,12 +71,19 @@ class Worker:
         """Wait until it has ended by itself; its exit code. `lines` is then its whole log."""
         code = self.process.wait(timeout)
         self._reader.join(timeout)
-        while (line := self._arriving.get()) is not None:
-            self.lines.append(line)
+        self.lines_so_far()
         return code
 
     def log(self) -> str:
-        return "".join(self.lines)
+        return "".join(self.lines_so_far())
+
+    def lines_so_far(self) -> list[str]:
+        """All that it has said by now."""
+        with suppress(queue.Empty):
+            while (line := self._arriving.get_nowait()) is not None:
+                self.lines.append(line)
+            self._arriving.put(None)
+        return self.lines
 
     def __enter__(self) -> Worker:
         return self
