@@ -35,7 +35,7 @@ def pid() -> int:
     return os.getpid()
 
 
-@app.task
+@app.task(result_ttl="1d")
 def nap(seconds: float) -> float:
     note("nap")
     time.sleep(seconds)
