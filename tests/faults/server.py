@@ -8,7 +8,8 @@ the server answers again, on the same socket. Directed tests say what they want 
     done.missing   ids of jobs that Redis lost: only these may be missing
     done.undone    ids of jobs whose moves Redis lost: these may run again, whatever became of them
 
-A server for all of them is started by `fragile()`.
+A server for all of them is started by `fragile()`. What needs more than a plain server is apart: a clock that can be
+moved (tests/support/server_clock.py), a primary with a replica (tests/support/pair.py).
 """
 
 from __future__ import annotations

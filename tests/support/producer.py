@@ -23,7 +23,7 @@ class Producer(threading.Thread):
         self.acknowledged: list[tuple[Job[float], float]] = []
         self.refused: list[Exception] = []
         self.failure: Exception | None = None
-        self._over, self._refusal = threading.Event(), threading.Event()
+        self._over, self._refusal = threading.Event(), threading.Condition()
         self.seconds, self._every = seconds, every
 
     def run(self) -> None:
@@ -40,15 +40,21 @@ class Producer(threading.Thread):
             try:
                 return nap.enqueue(self.seconds)
             except (BrokerUnavailable, QueueFull) as error:
-                self.refused.append(error)
-                self._refusal.set()
+                with self._refusal:
+                    self.refused.append(error)
+                    self._refusal.notify()
                 if self._over.wait(0.02):
                     return None
 
-    def wait_for_a_refusal(self, timeout: float = 20.0) -> Exception:
-        """The first error of an enqueue."""
-        assert self._refusal.wait(timeout), "every enqueue was acknowledged"
-        return self.refused[0]
+    def wait_for_a_refusal(self, text: str = "", timeout: float = 20.0) -> Exception:
+        """The first error of an enqueue that says `text`."""
+        with self._refusal:
+            found = self._refusal.wait_for(lambda: self._saying(text), timeout)
+            assert found, f"no enqueue was refused with {text!r}, but with {self.refused}"
+            return found
+
+    def _saying(self, text: str) -> Exception | None:
+        return next((error for error in self.refused if text in str(error)), None)
 
     def stop(self) -> list[Job[float]]:
         """End; the jobs that were acknowledged. Raises what the producer died of."""
