@@ -39,7 +39,7 @@ class Broker:
 
     def key(self, name: str, rest: str | bytes = b"") -> bytes:
         """The full key of row `name` of the data model."""
-        return self.prefix + keys.MODEL[name].suffix.encode() + (rest.encode() if isinstance(rest, str) else rest)
+        return keys.full_key(self.prefix, name, rest)
 
     def check(self) -> None:
         """Ask once whether the data is of this taskq's schema. Raises SchemaMismatch, BrokerUnavailable.

@@ -10,11 +10,27 @@ from itertools import chain
 from typing import Any, cast
 
 from taskq.broker.call import Call, Word
-from taskq.broker.keys import SCHEMA
-from taskq.broker.records import Adopted, Beat, Claim, Claimed, JobRow, Located, Place, QueueRow, Reaped, WorkerRow
+from taskq.broker.keys import SCHEMA, raw
+from taskq.broker.records import (
+    Adopted,
+    Beat,
+    Bookmark,
+    Claim,
+    Claimed,
+    JobRow,
+    Lane,
+    Located,
+    Place,
+    QueueRow,
+    Reaped,
+    Stretch,
+    Trace,
+    WorkerRow,
+)
 
 LOSS_LIMIT = 3
 """A job whose process died this often while it ran is dead."""
+_DAY = 86_400.0
 
 
 def _ms(seconds: float) -> int:
@@ -263,6 +279,107 @@ def holdings() -> Call[list[WorkerRow]]:
 def _worker_row(epoch: bytes, lease: int, held: list[bytes], flat: list[bytes]) -> WorkerRow:
     info = {_text(k): _text(v) for k, v in zip(flat[::2], flat[1::2], strict=True) if k != b"started"}
     return WorkerRow(_text(epoch), lease / 1000, tuple(held), info)
+
+
+# An audit
+
+
+def trace(most: int, lists: Sequence[Bookmark], epochs: Sequence[str], ids: Sequence[bytes]) -> Call[Trace]:
+    """Up to `most` further members of each list, and what there is of up to 500 jobs, all at one instant.
+
+    Jobs are looked for in the queues and under the routes of `lists`, and in the holdings of all epochs, also `epochs`.
+    """
+    head = (most, len(lists), len(epochs), *_flat(map(_bookmark, lists)))
+    return Call("trace", (*head, *map(raw, epochs), *ids), _trace)
+
+
+def _bookmark(bookmark: Bookmark) -> tuple[Word, ...]:
+    return (raw(bookmark.route), *bookmark[1:])
+
+
+def _trace(reply: list[Any]) -> Trace:
+    parts, jobs = reply
+    stretches = tuple(Stretch(part[0], tuple(part[1]), tuple(part[2])) if part else None for part in parts)
+    return Trace(stretches, tuple(tuple(map(_text, words)) for words in jobs))
+
+
+def mend(
+    most: int,
+    lists: Sequence[Bookmark],
+    epochs: Sequence[str],
+    jobs: Iterable[tuple[bytes, str]],
+    unused: bytes,
+    record: bytes,
+) -> Call[list[str]]:
+    """Leave up to 200 (id, "list:distance ..." where it was seen) jobs in one place; no answer where lists moved on.
+
+    `unused` is an id that no job has, `record` the outcome of dead letters that lost theirs.
+    """
+    head = (most, len(lists), len(epochs), unused, record, _ms(_DAY))
+    return Call("mend", (*head, *_flat(map(_bookmark, lists)), *map(raw, epochs), *_flat(jobs)), _words)
+
+
+def _words(reply: list[bytes]) -> list[str]:
+    return list(map(_text, reply))
+
+
+def orphans(epochs: Sequence[str]) -> Call[list[int]]:
+    """How many jobs each of `epochs` holds; 0 for those that are alive, or known to be dead."""
+    return Call("orphans", tuple(map(raw, epochs)), list)
+
+
+def fence(epochs: Sequence[str]) -> Call[int]:
+    """Declare those of `epochs` dead that `orphans` counts jobs of."""
+    return Call("fence", tuple(map(raw, epochs)), int)
+
+
+def lanes(queues: Sequence[str]) -> Call[list[Lane]]:
+    """The lanes of open queues in which jobs wait while the doorbell is silent."""
+    return Call("lanes", tuple(queues), lambda reply: [_lane(*row) for row in reply])
+
+
+def _lane(queue: bytes, lane: bytes, *firsts: bytes) -> Lane:
+    return Lane(_text(queue), _text(lane), firsts)
+
+
+def tune(bells: Sequence[str]) -> Call[int]:
+    """Leave each of these bells one token, and ring it where jobs wait. The answer is how many tokens were too many."""
+    return Call("tune", tuple(map(raw, bells)), int)
+
+
+def enlist(routes: Sequence[str]) -> Call[int]:
+    """Make the queues and priorities of these routes known. The answer is how many names were not."""
+    return Call("enlist", tuple(routes), int)
+
+
+def fields(key: bytes, cursor: int, step: int) -> Call[tuple[int, list[bytes], int]]:
+    """Fields of a hash, `step` of them or so; the cursor to go on with, 0 at the end; and bytes of what was read."""
+    return Call("HSCAN", (key, cursor, "COUNT", step), _fields)
+
+
+def _fields(reply: list[Any]) -> tuple[int, list[bytes], int]:
+    cursor, flat = reply
+    return int(cursor), flat[::2], sum(map(len, flat))
+
+
+def values(key: bytes, fields: Sequence[bytes]) -> Call[list[bytes | None]]:
+    """What stands in these fields of a hash."""
+    return Call("HMGET", (key, *fields), list)
+
+
+def span(key: bytes, first: int, last: int) -> Call[list[bytes]]:
+    """The members of a sorted set from place `first` to `last`; negative places count from the end."""
+    return Call("ZRANGE", (key, first, last), list)
+
+
+def length(key: bytes) -> Call[int]:
+    """How many members a list has."""
+    return Call("LLEN", (key,), int)
+
+
+def names(key: bytes) -> Call[set[str]]:
+    """All members of a small set."""
+    return Call("SMEMBERS", (key,), lambda reply: set(map(_text, reply)))
 
 
 def scan(cursor: int, pattern: bytes, step: int) -> Call[tuple[int, list[bytes]]]:

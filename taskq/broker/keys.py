@@ -92,6 +92,20 @@ def prefix(namespace: str) -> bytes:
     return f"{{{check_name(namespace, 'namespace')}}}:".encode()
 
 
+def text(name: bytes) -> str:
+    """A name as Redis has it, whoever wrote it; `raw` gives the bytes back."""
+    return name.decode("utf-8", "surrogateescape")
+
+
+def raw(name: str) -> bytes:
+    return name.encode("utf-8", "surrogateescape")
+
+
+def full_key(namespace_prefix: bytes, name: str, rest: str | bytes = b"") -> bytes:
+    """The full key of row `name` of the data model."""
+    return namespace_prefix + MODEL[name].suffix.encode() + (raw(rest) if isinstance(rest, str) else rest)
+
+
 def route(queue: str, lane: str, priority: int = DEFAULT_PRIORITY) -> str:
     """The suffix of a ready list."""
     return f"{queue}:{lane}" if priority == DEFAULT_PRIORITY else f"{queue}:{lane}:{priority}"

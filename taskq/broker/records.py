@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Place = Literal["unknown", "queued", "delayed", "running", "parked", "dead", "done"]
 
@@ -87,3 +87,41 @@ class WorkerRow:
     lease_left: float
     held: tuple[bytes, ...]
     info: dict[str, str]
+
+
+class Bookmark(NamedTuple):
+    """How far a ready list has been read, from its end towards its head: see the scripts' `stretch`.
+
+    `mark` was the last member at the last visit, `read` counts the members from there on, `edge` is the one read last.
+    """
+
+    route: str
+    mark: bytes = b""
+    read: int = 0
+    edge: bytes = b""
+
+
+class Stretch(NamedTuple):
+    """What a visit to a ready list found: how many are left to read, and the members in the order in which they stand.
+
+    `newer` are those that came behind the mark since the last visit.
+    """
+
+    left: int
+    members: tuple[bytes, ...]
+    newer: tuple[bytes, ...]
+
+
+class Trace(NamedTuple):
+    """For each list what was read, None where its place is lost; for each job the words for what there is of it."""
+
+    stretches: tuple[Stretch | None, ...]
+    jobs: tuple[tuple[str, ...], ...]
+
+
+class Lane(NamedTuple):
+    """A lane of an open queue in which jobs stand in line, and the members at the heads of its lists."""
+
+    queue: str
+    lane: str
+    firsts: tuple[bytes, ...]

@@ -30,6 +30,7 @@ SECTIONS = {
         "call": ("taskq.cli.call:call", "Enqueue a job of a task, and wait for its result if asked to."),
     },
     "Operate": {
+        "audit": ("taskq.cli.audit.command:audit", "Count every job in every place: is each in exactly one?"),
         "health": ("taskq.cli.health:health", "Answer a container's probe: is Redis there, and a worker?"),
     },
 }
