@@ -192,6 +192,17 @@ def hold_the_gil() -> None:
 
 
 @app.task
+def slow_at_first(seconds: float) -> int:
+    """Takes `seconds` in the first run, nothing in later ones; the answer is which it was."""
+    note("slow_at_first")
+    job = current_job()
+    assert job is not None
+    runs = Path(os.environ[journal.FILE]).read_text(encoding="utf-8").count(job.id)
+    time.sleep(seconds if runs == 1 else 0)
+    return runs
+
+
+@app.task
 def stop_myself() -> int:
     """The first time, stop the whole process; the second run is that of another."""
     note("stop_myself")
