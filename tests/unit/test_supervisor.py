@@ -853,6 +853,18 @@ def test_a_child_that_retires_while_it_finishes_has_no_second_successor(play: Pl
     assert len(play.crew.born) == 3
 
 
+def test_an_old_child_that_dies_as_it_finishes_is_told_with_what_it_ran(play: Play) -> None:
+    first, _ = play.open()
+    successor_of(play, first).says(ready=INTRODUCTION)
+    first.board.begin(0, A)
+    play.settle()
+    first.process.end(-signal.SIGSEGV)
+    play.settle()
+    assert play.log.told("process died") == [{"worker": "w0", "exit": "SIGSEGV", "running": 1}]
+    assert play.reaped == [("w0", A)]
+    assert len(play.crew.children) == 2
+
+
 def test_a_child_that_dies_before_its_turn_is_replaced_once(play: Play) -> None:
     first, second = play.open()
     successor = successor_of(play, first)

@@ -240,8 +240,10 @@ class Supervisor:
         self._collect_orphans()
         if child.berth.solo and self._lines is not None:
             self._lines.bell.hang_up()
-        if not (child.leaving or self._stopping or child.berth.solo):
+        due = child.leaving or self._stopping or child.berth.solo
+        if not due or (child.leaving and code != exit_codes.OK and child.blamed is None):
             self._log.warning("process died", worker=child.berth.epoch, exit=_cause(code), running=len(started) // 16)
+        if not due:
             self._fill_place(child)
         self._recycling.ended(child, self._clock.monotonic())
 
