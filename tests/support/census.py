@@ -46,7 +46,7 @@ def take_census(broker: Broker, link: Link | None = None) -> Census:
         finally:
             link.close()
     (found,) = values(link.exchange(_command("KEYS", broker.prefix + b"*")))
-    rows = [_row_of(key[len(broker.prefix) :]) for key in found]
+    rows = [row_of(key[len(broker.prefix) :]) for key in found]
     readers = [_READERS[MODEL[row].type] for row, _ in rows]
     reads = [_command(command, key, *rest) for key, (command, *rest) in zip(found, readers, strict=True)]
     census: Census = {row: {} for row in MODEL}
@@ -62,7 +62,7 @@ def snapshot(broker: Broker) -> Census:
     """
     census: Census = {row: {} for row in MODEL}
     for key, reply in ask(broker, "EVAL", _SNAPSHOT, 1, broker.prefix):
-        row, rest = _row_of(key[len(broker.prefix) :])
+        row, rest = row_of(key[len(broker.prefix) :])
         census[row][rest] = _shaped(MODEL[row].type, reply)
     return census
 
@@ -84,7 +84,7 @@ return found
 """
 
 
-def _row_of(name: bytes) -> tuple[str, str]:
+def row_of(name: bytes) -> tuple[str, str]:
     for row, key in MODEL.items():
         suffix = key.suffix.encode()
         if name == suffix or (key.suffix.endswith(":") and name.startswith(suffix)):
