@@ -19,7 +19,8 @@ from itertools import chain
 from taskq.broker import calls
 from taskq.broker.broker import Broker
 from taskq.broker.call import Call
-from taskq.broker.link import Link, Reconnect, values
+from taskq.broker.link import Link, values
+from taskq.broker.reconnect import Reconnect
 from taskq.clock import SYSTEM_CLOCK, Clock
 from taskq.errors import CLOSED, BrokerError, JobNotFound
 from taskq.ids import show
@@ -78,11 +79,17 @@ class Mailbox:
     def close(self) -> None:
         """Tell all who wait that there will be no answer, and let the thread end."""
         with self._changed:
-            waiting, self._waiting, self._closed = self._waiting, {}, True
+            self._closed = True
             self._changed.notify()
+        self._refuse(BrokerError(CLOSED))
+
+    def _refuse(self, error: BrokerError) -> None:
+        """Tell all who wait that there will be no answer."""
+        with self._changed:
+            waiting, self._waiting = self._waiting, {}
         for future in chain.from_iterable(waiting.values()):
-            if future.set_running_or_notify_cancel():
-                future.set_exception(BrokerError(CLOSED))
+            with suppress(InvalidStateError):
+                future.set_exception(error)
 
     def _start(self) -> None:
         if self._thread is None:
@@ -114,6 +121,9 @@ class Mailbox:
                 link.close()
                 time.sleep(backoff.failed(random.random()))
                 asked = float("-inf")
+            except Exception as error:  # this thread must not die: all who wait would do so for ever
+                self._refuse(BrokerError(f"cannot wait for results: {type(error).__name__}: {error}"))
+                link.close()
         link.close()
 
     def _wait_for_waiters(self) -> bool:

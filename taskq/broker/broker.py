@@ -6,6 +6,8 @@ calls.enqueue(...) -> Call -> Broker.run    on a connection that is idle, for pr
 
 from __future__ import annotations
 
+import random
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -13,18 +15,29 @@ import redis
 
 from taskq.broker import calls, keys
 from taskq.broker.call import Call
-from taskq.broker.connection import is_unknown_script, pool_for, translate
+from taskq.broker.connection import ANSWER_TIMEOUT, READ_TIMEOUT, is_unknown_script, pool_for, translate
 from taskq.broker.misfit import is_misfit, misfit
+from taskq.broker.reconnect import Reconnect
 from taskq.broker.scripts import load
 from taskq.broker.wire import Wire, wire
 from taskq.errors import BrokerError, BrokerUnavailable, SchemaMismatch, TaskqError
 
 T = TypeVar("T")
 Now = Callable[[], float]
+PATIENCE = 5.0
+"""Seconds that a producer waits for its answer, whatever happens: a failover takes less, a web request has no more."""
+LONGEST_PAUSE = 0.25
+"""Seconds between two tries of a producer: it goes on that soon after Redis is back."""
 
 
 class Broker:
-    """`url` as redis-py takes it. `pool` makes the connections; it and `now` (seconds) are for tests."""
+    """`url`: redis://, rediss:// or unix://. `pool` makes the connections; it and `now` (seconds) are for tests.
+
+    `answered`: has this Redis ever answered this broker? Where it has not, nobody waits for it to come back.
+    """
+
+    answered = False
+    patience = PATIENCE
 
     def __init__(
         self, url: str, namespace: str = "taskq", *, pool: redis.ConnectionPool | None = None, now: Now | None = None
@@ -47,11 +60,21 @@ class Broker:
         Where asking is forbidden nothing is known, and nothing raised.
         """
         try:
-            self.demand(self.run(calls.schema(self.key("schema"))))
-        except BrokerUnavailable:
-            raise
-        except BrokerError:
-            pass
+            self.judge(self.run(self.schema))
+        except BrokerError as error:
+            self.judge(error)
+
+    @property
+    def schema(self) -> Call[str]:
+        """The call whose answer, or error, `judge` takes."""
+        return calls.schema(self.key("schema"))
+
+    def judge(self, answer: str | BrokerError) -> None:
+        """What `check` does, with the answer that somebody else has fetched."""
+        if isinstance(answer, BrokerUnavailable):
+            raise answer
+        if isinstance(answer, str):
+            self.demand(answer)
         self.checked = True
 
     def demand(self, schema: str) -> None:
@@ -68,20 +91,34 @@ class Broker:
     def run(self, call: Call[T]) -> T:
         """Carry out `call` and return its value.
 
-        A connection that turns out to be dead is replaced and the call sent again, where it may be. Raises
-        BrokerUnavailable, BrokerError, QueueFull.
+        What may be sent again is sent again while the trouble may pass (the connection broke, a primary was demoted),
+        for at most `patience` seconds. Where Redis never answered before it is tried once. Raises BrokerUnavailable,
+        BrokerError, QueueFull.
         """
+        until = time.monotonic() + self.patience
+        used = bool(self._idle)
+        line = self._take(call)
         try:
-            line = self._take(call)
-            try:
-                reply = self._ask(line, call)
-            except BaseException:
-                # A TimeLimit in a job, too: the next to take this wire must not read the answer to `call`.
-                line.disconnect()
+            return self._settle(line, call, self._ask(line, call))
+        except BrokerUnavailable as error:
+            if not (call.again and self.answered):
                 raise
-        except (redis.RedisError, OSError) as error:
-            raise translate(error, self.url) from None
-        return self._settle(line, call, reply)
+            return self._insist(call, error, until, at_once=used)
+
+    def _insist(self, call: Call[T], error: BrokerUnavailable, until: float, *, at_once: bool) -> T:
+        """Send `call` again until there is an answer. `at_once`: the connection was old, and died maybe long ago."""
+        backoff = Reconnect(LONGEST_PAUSE)
+        pause = 0.0 if at_once else backoff.failed(random.random())
+        while (left := until - time.monotonic() - pause) > 0:
+            time.sleep(pause)
+            line = self.wire(min(left, ANSWER_TIMEOUT))
+            try:
+                return self.value(call, self._ask(line, call))
+            except BrokerUnavailable as again:
+                error, pause = again, backoff.failed(random.random())
+            finally:
+                line.disconnect()  # it had less time than others
+        raise BrokerUnavailable(f"{error}, and did not come back within {self.patience:g} s") from None
 
     def _settle(self, line: Wire, call: Call[T], reply: Any) -> T:
         """Keep the wire, and return what `reply` means."""
@@ -101,27 +138,37 @@ class Broker:
         try:
             line = self._idle.pop()
         except IndexError:
-            line = self.wire()
-            line.connect()
-        else:
-            if not call.again:
-                line.reconnect()
+            return self.wire(ANSWER_TIMEOUT)
+        if not call.again:
+            line.disconnect()
         return line
 
     def _ask(self, line: Wire, call: Call[Any]) -> Any:
-        words = self.words(call)
+        """The reply to `call`. Where there is none the wire is closed: the next call must not read this one's reply."""
         try:
-            (reply,) = line.converse([words])
-        except (redis.ConnectionError, OSError):
-            if not call.again:
-                raise
-            line.reconnect()
-            (reply,) = line.converse([words])
-        return self.complete(line, [call], [reply])[0] if isinstance(reply, Exception) else reply
+            line.connect()
+            replies = line.converse([self.words(call)])
+            if isinstance(replies[0], Exception):
+                replies = self.complete(line, [call], replies)
+        except BaseException as error:  # a TimeLimit in a job, too
+            line.disconnect()
+            if isinstance(error, (redis.RedisError, OSError)):
+                raise self.failure(error) from None
+            raise
+        self.answered = True
+        return replies[0]
 
-    def wire(self) -> Wire:
-        """A wire to keep, not connected yet."""
-        return wire(self._pool.make_connection())
+    def failure(self, error: redis.RedisError | OSError) -> Exception:
+        """`error` of a connection in our words."""
+        if isinstance(error, redis.exceptions.BusyLoadingError):
+            self.answered = True
+        return translate(error, self.url)
+
+    def wire(self, patience: float = READ_TIMEOUT) -> Wire:
+        """A wire to keep, not connected yet. `patience`: seconds that connecting and each answer may take."""
+        line = wire(self._pool.make_connection())
+        line.limit(patience)
+        return line
 
     def close(self) -> None:
         """Close the wires that nobody uses. The broker can be used again."""
@@ -156,11 +203,11 @@ class Broker:
         """
         unknown = [index for index, reply in enumerate(replies) if is_unknown_script(reply)]
         if unknown:
-            sources = {load(calls[index].name, time_as_argument=self._now is not None).source for index in unknown}
-            line.converse([("SCRIPT", "LOAD", source) for source in sources])
+            sources = [load(calls[index].name, time_as_argument=self._now is not None).source for index in unknown]
+            loaded = line.converse([("SCRIPT", "LOAD", source) for source in sources])
             again = line.converse([self.words(calls[index]) for index in unknown])
-            for index, reply in zip(unknown, again, strict=True):
-                replies[index] = reply
+            for index, load_reply, reply in zip(unknown, loaded, again, strict=True):
+                replies[index] = load_reply if isinstance(load_reply, Exception) else reply
         for index, reply in enumerate(replies):
             if is_misfit(reply):
                 replies[index] = misfit(line, self.prefix, calls[index]) or reply

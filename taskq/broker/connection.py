@@ -11,18 +11,23 @@ from typing import Any
 
 import redis
 from redis.backoff import NoBackoff
+from redis.exceptions import BusyLoadingError, InvalidResponse
 from redis.retry import Retry
 
 from taskq.config import mask
 from taskq.errors import BrokerError, BrokerUnavailable, ConfigError, QueueFull
 
 CONNECT_TIMEOUT = 1.5
+ANSWER_TIMEOUT = 2.0
+"""Seconds until a call that blocks nobody counts as lost."""
 READ_TIMEOUT = 5.0
 """Seconds. More than any doorbell blocks."""
 
 _PASSING = (
     *("LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "UNBLOCKED", "BUSY "),
     *("MISCONF", "NOREPLICAS"),  # it takes no writes: its disk is full, or it has lost its replicas
+    "NOSCRIPT",  # loaded, and flushed again before it was called
+    "max number of clients",
 )
 _PASSING_ERRORS = (redis.exceptions.ReadOnlyError, redis.exceptions.ClusterDownError, redis.exceptions.TryAgainError)
 """Of these redis-py cuts the word off the text."""
@@ -66,16 +71,25 @@ BROKEN = (redis.ConnectionError, redis.TimeoutError, OSError)
 
 def translate(error: BaseException, url: str) -> Exception:
     """`error` of redis-py as one of ours. `url` is shown masked."""
-    text = re.sub(r"^Error \S+ (while )?connecting to .*?\. ", "", str(error)).strip().rstrip(".")
-    text = _IN_SCRIPT.sub("", text.removeprefix("ERR "))  # redis-py has taken that word off
-    if isinstance(error, (*BROKEN, redis.exceptions.BusyLoadingError)) and not isinstance(
-        error, redis.AuthenticationError
-    ):
-        return BrokerUnavailable(f"cannot reach Redis at {mask(url)} ({text.lower() or type(error).__name__})")
+    text, shown = _text(error), mask(url)
+    if isinstance(error, InvalidResponse):
+        return BrokerUnavailable(f"cannot talk to Redis at {shown}: what answers there is no Redis ({text})")
+    if _is_broken(error):
+        return BrokerUnavailable(f"cannot reach Redis at {shown} ({text.lower() or type(error).__name__})")
     if text.startswith("OOM") or isinstance(error, redis.exceptions.OutOfMemoryError):
         return QueueFull(
             "cannot enqueue: Redis has reached its maxmemory\n  hint: let workers drain the queues, or raise maxmemory"
         )
     if text.startswith(_PASSING) or isinstance(error, _PASSING_ERRORS):
-        return BrokerUnavailable(f"cannot use Redis at {mask(url)} now ({text})")
-    return BrokerError(f"Redis at {mask(url)} refused a command: {text}")
+        return BrokerUnavailable(f"cannot use Redis at {shown} now ({text})")
+    return BrokerError(f"Redis at {shown} refused a command: {text}")
+
+
+def _text(error: BaseException) -> str:
+    text = re.sub(r"^Error \S+ (while )?connecting to .*?\. ", "", str(error)).strip().rstrip(".")
+    return _IN_SCRIPT.sub("", text.removeprefix("ERR "))  # redis-py has taken that word off
+
+
+def _is_broken(error: BaseException) -> bool:
+    """redis-py calls a wrong password a connection error, which it is not: the server answers."""
+    return isinstance(error, (*BROKEN, BusyLoadingError)) and not isinstance(error, redis.AuthenticationError)

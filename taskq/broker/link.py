@@ -1,4 +1,4 @@
-"""A link: one connection to Redis of its own, for a loop that waits on it, and how long to wait when it breaks."""
+"""A link: one connection to Redis of its own, for a loop that waits on it."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ import redis
 
 from taskq.broker.broker import Broker
 from taskq.broker.call import Call
-from taskq.broker.connection import translate
+from taskq.broker.connection import READ_TIMEOUT
 from taskq.errors import BrokerUnavailable
 
 
 class Link:
     """One connection of its own: requests go out in one write, their replies come in order.
 
-    It connects when it is first used and again after an error. Not for several threads.
+    It connects when it is first used and again after an error. `patience`: seconds that connecting and each answer may
+    take. Not for several threads.
     """
 
-    def __init__(self, broker: Broker):
+    def __init__(self, broker: Broker, patience: float = READ_TIMEOUT):
         self._broker = broker
-        self._wire = broker.wire()
+        self._wire = broker.wire(patience)
         self._sent: list[Call[Any]] = []
 
     @property
@@ -57,6 +58,7 @@ class Link:
         except BaseException as error:
             raise self._broken(error) from None
         self._sent = []
+        self._broker.answered = True
         answers = [self._value(call, reply) for call, reply in zip(calls, replies, strict=True)]
         if any(isinstance(answer, BrokerUnavailable) for answer in answers):
             self.close()  # a primary that was demoted: the next call has to look for the new one
@@ -71,7 +73,7 @@ class Link:
     def _broken(self, error: BaseException) -> BaseException:
         """What to raise: whatever it was, the rest of the replies must not be read as answers to the next calls."""
         self.close()
-        return translate(error, self._broker.url) if isinstance(error, (redis.RedisError, OSError)) else error
+        return self._broker.failure(error) if isinstance(error, (redis.RedisError, OSError)) else error
 
     def close(self) -> None:
         """Drop the connection and what was sent on it."""
@@ -85,26 +87,3 @@ def values(results: Sequence[Any]) -> Sequence[Any]:
         if isinstance(result, Exception):
             raise result
     return results
-
-
-class Reconnect:
-    """How long to wait before the next try: from 20 ms, doubling up to 2 s, with jitter."""
-
-    FIRST, LONGEST = 0.02, 2.0
-
-    def __init__(self) -> None:
-        self._ceiling = self.FIRST
-
-    @property
-    def failing(self) -> bool:
-        """Did the last try fail?"""
-        return self._ceiling > self.FIRST
-
-    def failed(self, chance: float) -> float:
-        """Seconds to wait; `chance` is drawn from [0, 1)."""
-        wait = self._ceiling * (0.5 + chance / 2)
-        self._ceiling = min(self._ceiling * 2, self.LONGEST)
-        return wait
-
-    def succeeded(self) -> None:
-        self._ceiling = self.FIRST

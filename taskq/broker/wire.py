@@ -16,6 +16,8 @@ from typing import Any
 import redis
 from redis.exceptions import InvalidResponse
 
+from taskq.broker.connection import CONNECT_TIMEOUT
+
 
 def _extra() -> Any:
     try:
@@ -39,13 +41,31 @@ class Wire:
     def __init__(self, connection: Any):
         self._connection = connection
 
+    def limit(self, seconds: float) -> None:
+        """Before it connects: let connecting and each answer take no longer than that."""
+        self._connection.socket_timeout = seconds
+        self._connection.socket_connect_timeout = min(seconds, CONNECT_TIMEOUT)
+
     def fileno(self) -> int:
         """The file descriptor while it is connected. redis-py has no public name for it."""
         return int(self._connection._sock.fileno())
 
     def connect(self) -> None:
         """Nothing happens where it is connected."""
-        self._connection.connect()
+        if getattr(self._connection, "_sock", None) is None:
+            self._open()
+            if isinstance(self._connection, redis.SSLConnection):
+                # TLS sends tickets after its handshake. Who waits for the socket would take them for the reply, and
+                # then wait in `read`: they are gone when this has an answer.
+                self.converse([("PING",)])
+
+    def _open(self) -> None:
+        try:
+            self._connection.connect()
+        except UnicodeError as error:
+            raise redis.ConnectionError(f"no host has such a name: {error}") from None
+        except (ValueError, RecursionError) as error:
+            raise _garbage(error) from None
 
     def disconnect(self) -> None:
         """Close it, for good: what was written and has not arrived never will.
@@ -59,11 +79,6 @@ class Wire:
                 socket_.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _DISCARD)
         self._connection.disconnect()
 
-    def reconnect(self) -> None:
-        """Begin anew: whatever was sent or left unread is gone."""
-        self.disconnect()
-        self.connect()
-
     def send(self, commands: Sequence[Words]) -> None:
         """Write `commands` at once."""
         self._connection.send_packed_command(self._connection.pack_commands(commands), check_health=False)
@@ -74,6 +89,8 @@ class Wire:
             return self._connection.read_response()
         except redis.ResponseError as error:
             return error
+        except (ValueError, RecursionError) as error:  # of redis-py's own parser
+            raise _garbage(error) from None
 
     def converse(self, commands: Sequence[Words]) -> list[Any]:
         """Send `commands` in one write and read a reply for each."""
@@ -90,9 +107,12 @@ class FastWire(Wire):
 
     def connect(self) -> None:
         if self._socket is None:
-            self._connection.connect()
-            self._socket = self._connection._sock
-            self._replies = hiredis.Reader(protocolError=InvalidResponse, replyError=redis.ResponseError)
+            super().connect()
+
+    def _open(self) -> None:
+        super()._open()
+        self._socket = self._connection._sock
+        self._replies = hiredis.Reader(protocolError=InvalidResponse, replyError=redis.ResponseError)
 
     def disconnect(self) -> None:
         self._socket = None
@@ -124,6 +144,11 @@ class FastWire(Wire):
         if self._socket is None:
             raise redis.ConnectionError("not connected")
         return self._socket
+
+
+def _garbage(error: Exception) -> InvalidResponse:
+    """What redis-py's own parser stumbled over."""
+    return InvalidResponse(f"protocol error: {error}")
 
 
 def _lost(doing: str, error: OSError) -> redis.RedisError:

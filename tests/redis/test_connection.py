@@ -13,7 +13,8 @@ from taskq.broker import calls
 from taskq.broker.broker import Broker
 from taskq.broker.call import Call
 from taskq.broker.connection import pool_for, translate
-from taskq.broker.link import Link, Reconnect, values
+from taskq.broker.link import Link, values
+from taskq.broker.reconnect import Reconnect
 from taskq.config import mask
 from taskq.errors import BrokerError, BrokerUnavailable, ConfigError, QueueFull
 from tests.support.bench import ROUTE, Bench, body, job_id
@@ -102,10 +103,16 @@ def test_a_call_that_may_be_repeated_is_repeated_when_its_reply_is_lost(faulty: 
     assert faulty.line() == "a"
 
 
-def test_a_call_is_repeated_only_once(faulty: Bench, faults: Faults) -> None:
-    faults.planned = [lost, lost]
-    with pytest.raises(BrokerUnavailable):
+def test_a_call_is_repeated_until_patience_is_over(faulty: Bench, faults: Faults) -> None:
+    faults.planned = [lost] * 5
+    assert faulty.run(echo(b"hello")) == b"hello"
+    faults.planned = [lost] * 1000
+    faulty.broker.patience = 0.3
+    began = time.monotonic()
+    with pytest.raises(BrokerUnavailable, match=r"the reply was cut\), and did not come back within 0\.3 s"):
         faulty.run(echo(b"hello"))
+    assert time.monotonic() - began < 0.5
+    assert 0 < len(faults.planned) < 996
 
 
 def test_a_claim_is_not_repeated(faulty: Bench, faults: Faults) -> None:
@@ -145,6 +152,7 @@ def test_a_connection_to_a_primary_that_was_demoted_is_not_used_again() -> None:
         broker = Broker(server.url)
         assert broker.run(calls.ping())
         tell(server.url, "REPLICAOF 127.0.0.1 1")
+        broker.patience = 0.1
         with pytest.raises(BrokerUnavailable, match="READONLY"):
             broker.run(ENQUEUE)
         assert broker._idle == []
@@ -366,7 +374,7 @@ def test_info_is_a_dict_of_text(redis_url: str) -> None:
 
 
 def refused_with(reply: str) -> Call[None]:
-    return Call("EVAL", (f"return redis.error_reply('{reply}')", 0), lambda _: None)
+    return Call("EVAL", (f"return redis.error_reply('{reply}')", 0), lambda _: None, again=False)
 
 
 @pytest.mark.parametrize(

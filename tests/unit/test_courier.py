@@ -50,7 +50,7 @@ def test_a_call_that_nobody_answers_is_trouble_and_is_sent_again(
     silence: Silence, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broker, clock, troubles = Broker("redis://localhost"), FakeClock(), list[TaskqError | None]()
-    monkeypatch.setattr(broker, "wire", lambda: silence)
+    monkeypatch.setattr(broker, "wire", lambda _: silence)
     courier = Courier(broker, clock, 5.0, troubles.append)
     courier.post(calls.ping())
     clock.advance(4.9)

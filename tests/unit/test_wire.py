@@ -99,7 +99,8 @@ def test_bytes_that_are_no_reply_are_refused(line: FastWire, connection: Connect
 def test_what_was_left_unread_is_gone_after_a_reconnect(line: FastWire, connection: Connected) -> None:
     connection.server.sendall(b":1\r\n:2\r\n")
     assert line.read() == 1
-    line.reconnect()
+    line.disconnect()
+    line.connect()
     connection.server.sendall(b":3\r\n")
     assert line.read() == 3
     line.connect()

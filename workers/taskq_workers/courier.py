@@ -15,7 +15,8 @@ from typing import Any, TypeVar
 
 from taskq.broker.broker import Broker
 from taskq.broker.call import Call
-from taskq.broker.link import Link, Reconnect, values
+from taskq.broker.link import Link, values
+from taskq.broker.reconnect import Reconnect
 from taskq.clock import Clock
 from taskq.errors import BrokerError, BrokerUnavailable, TaskqError
 

@@ -23,7 +23,8 @@ from taskq.broker import calls
 from taskq.broker.broker import Broker
 from taskq.broker.call import Call
 from taskq.broker.keys import SOLO, bells, member_lane
-from taskq.broker.link import Link, Reconnect, values
+from taskq.broker.link import Link, values
+from taskq.broker.reconnect import Reconnect
 from taskq.broker.records import Adopted, Claim, Claimed
 from taskq.clock import Clock
 from taskq.errors import BrokerUnavailable, TaskqError
