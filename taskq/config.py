@@ -22,6 +22,9 @@ class Sourced:
     value: str
     source: str
 
+    def __repr__(self) -> str:
+        return f"Sourced({mask(self.value)!r}, {self.source!r})"
+
 
 def redis_url(
     explicit: str | None = None, environ: Mapping[str, str] | None = None, start: Path | None = None
@@ -39,9 +42,28 @@ def redis_url(
     return Sourced(DEFAULT_URL, "default (no --url, TASKQ_URL or [tool.taskq] url)")
 
 
+_SECRET = re.compile(r"([?&;][^=&]*(?:pass|pwd|secret|token)[^=&]*=)[^&]*", re.IGNORECASE)
+_PLAUSIBLE = re.compile(r"[\w.\-\[\]:,]*(?:[/?#]|$)")
+_HOSTS = re.compile(r"(?:(?:\[[^\]]*\]|[^:/?#,]*)(?::\d*)?(?:,|(?=[/?#])|$))*(?=[/?#]|$)")
+
+
 def mask(url: str) -> str:
-    """`url` without its password, as it may be shown and logged."""
-    return re.sub(r"([?&]password=)[^&]*", r"\1***", re.sub(r"(://[^:/@]*):.*@", r"\1:***@", url))
+    """`url` without its password, as it may be shown and logged: also where the URL is not one, or wrongly quoted.
+
+    A name without a password is hidden too: it may be a password that lost its colon.
+    """
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        scheme, rest = "", url
+    rest = _SECRET.sub(r"\1***", rest)
+    user, at, hosts = rest.rpartition("@")
+    if at and not rest.startswith("/"):
+        name, colon, _ = user.partition(":")
+        shown = f"{name}:***" if colon and not re.search("[/?#@]", name) else "***"
+        rest = f"{shown}@{hosts}" if _PLAUSIBLE.match(hosts) else shown
+    elif separator and not rest.startswith("/") and not _HOSTS.match(rest):
+        rest = f"{rest.partition(':')[0]}:***"  # what should be a port is none
+    return f"{scheme}{separator}{rest}"
 
 
 def advice(url: Sourced) -> str:

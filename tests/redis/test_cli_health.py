@@ -21,7 +21,7 @@ from taskq.cli.probe import live_workers
 from taskq.clock import SYSTEM_CLOCK
 from taskq.errors import BrokerError, BrokerUnavailable, ConfigError
 from tests.support.console import Console
-from tests.support.servers import server_or_skip
+from tests.support.servers import free_port, server_or_skip
 
 PASSWORD = "s/e:c@r&et"
 
@@ -42,12 +42,6 @@ def registered(url: str, *epochs: str, namespace: str = "taskq", lease: float = 
         yield broker
     finally:
         broker.close()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="module")

@@ -47,6 +47,13 @@ def ask(url: str, command: str) -> str:
             return replies.read().decode().removesuffix("+OK\r\n").strip()
 
 
+def free_port() -> int:
+    """A TCP port of this machine that nobody listens at."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 def pid_of(url: str) -> int:
     """Process id of the server at `url`."""
     fields = dict(line.split(":", 1) for line in ask(url, "INFO server").splitlines() if ":" in line)

@@ -13,7 +13,7 @@ import os
 import signal
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from taskq import __version__, exit_codes
@@ -45,7 +45,7 @@ class Assignment:
     """What a child is told when it is born. `solo`: it runs jobs that were lost twice, one at a time."""
 
     app: str
-    url: str | None
+    url: str | None = field(repr=False)
     settings: WorkerSettings
     epoch: str
     supervisor: str

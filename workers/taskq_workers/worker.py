@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from taskq import __version__, log
@@ -28,7 +28,7 @@ class Order:
     """What `taskq worker` was asked for. `url` is None unless a flag overrides the app's own."""
 
     app: Sourced
-    url: str | None
+    url: str | None = field(repr=False)
     settings: WorkerSettings
     log_format: str = "auto"
     log_level: str = "info"
