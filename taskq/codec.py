@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Any, Literal, get_args
 
-from taskq.errors import MalformedJob, NotSerializable, TooLarge
+from taskq.errors import MalformedJob, NotSerializable, TooLarge, shown
 from taskq.values import HARD_LIMIT, PLAIN, OversizedError, RefusedError, check, dump, load
 
 __all__ = [
@@ -171,7 +171,7 @@ def _unfit_argument(task: str, arguments: Mapping[str, object], refused: Refused
         try:
             check(value, limit)
         except RefusedError as found:
-            return found.told(f"argument {name!r} of {task}", name)
+            return found.told(f"argument {shown(name)} of {task}", name[:60])
         except OversizedError:
             continue
     return refused.told(f"an argument of {task}", "it")
@@ -180,7 +180,7 @@ def _unfit_argument(task: str, arguments: Mapping[str, object], refused: Refused
 def _too_large_job(task: str, arguments: Mapping[str, object], over: OversizedError, limit: int) -> TooLarge:
     sizes = {name: _size(value, limit) for name, value in arguments.items()}
     largest = max(sizes, key=lambda name: sizes[name].size, default=None)
-    which = "" if largest is None else f"; its largest argument is {largest!r} with {sizes[largest]}"
+    which = "" if largest is None else f"; its largest argument is {shown(largest)} with {sizes[largest]}"
     return TooLarge(
         f"cannot enqueue {task}: the job takes {over}, the limit is {limit}{which}\n"
         "  hint: store the data elsewhere (a file, a bucket, a database) and pass a reference to it"

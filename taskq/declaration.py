@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, TypedDict, cast, get_args
 
 from taskq.broker import keys
-from taskq.errors import ConfigError
+from taskq.errors import ConfigError, shown
 from taskq.lifecycle import Policy
 from taskq.retry import Backoff, make_backoff
 from taskq.units import Duration, seconds
@@ -20,6 +20,8 @@ Lane = Literal["io", "cpu", "async"]
 Exceptions = type[BaseException] | tuple[type[BaseException], ...]
 RESULT_TTL = 3600.0
 RETRIES = 3
+LONGEST_NAME = 200
+"""Characters of a task's name."""
 
 
 class Declared(TypedDict, total=False):
@@ -78,14 +80,14 @@ def declare(
     result_ttl: Duration = RESULT_TTL,
 ) -> Declaration:
     """The declaration of `func` as a task. Raises ConfigError, naming the task, for what cannot be."""
-    name = name or _own_name(func)
+    name = _checked_name(_own_name(func) if name is None else name)
     if not callable(func) or inspect.isasyncgenfunction(func) or inspect.isgeneratorfunction(func):
         raise ConfigError(
             f"cannot make a task of '{name}': it is not a function that returns\n"
             "  hint: return a list instead of yielding"
         )
     if not isinstance(retries, int) or retries < 0:
-        raise ConfigError(f"retries of task '{name}' is {retries!r}\n  hint: 0 or more; it counts re-tries")
+        raise ConfigError(f"retries of task '{name}' is {shown(retries)}\n  hint: 0 or more; it counts re-tries")
     limit = None if timeout is None else seconds(timeout, f"timeout of task '{name}'")
     if limit == 0:
         raise ConfigError(f"timeout of task '{name}' is 0\n  hint: None is no limit")
@@ -105,8 +107,17 @@ def declare(
 
 def _own_name(func: Callable[..., Any]) -> str:
     if not hasattr(func, "__qualname__"):
-        raise ConfigError(f"cannot make a task of {repr(func)[:60]}: it has no name\n  hint: name=")
+        raise ConfigError(f"cannot make a task of {shown(func)}: it has no name\n  hint: name=")
     return f"{module_name(func)}.{func.__qualname__}"
+
+
+def _checked_name(name: str) -> str:
+    if not isinstance(name, str) or not 0 < len(name) <= LONGEST_NAME or not name.isprintable():
+        raise ConfigError(
+            f"cannot make a task of the name {shown(name)}\n"
+            f"  hint: 1 to {LONGEST_NAME} characters that can be printed on one line"
+        )
+    return name
 
 
 def _lane(name: str, func: Callable[..., Any], pool: Lane | None) -> Lane:
@@ -114,7 +125,7 @@ def _lane(name: str, func: Callable[..., Any], pool: Lane | None) -> Lane:
     if pool is None:
         return "async" if coroutine else "io"
     if pool not in get_args(Lane):
-        raise ConfigError(f"pool of task '{name}' is {pool!r}\n  hint: 'io', 'cpu' or 'async'")
+        raise ConfigError(f"pool of task '{name}' is {shown(pool)}\n  hint: 'io', 'cpu' or 'async'")
     if coroutine != (pool == "async"):
         raise ConfigError(
             f"task '{name}' cannot run in pool {pool!r}: it is {'an async' if coroutine else 'a plain'} def"
@@ -127,7 +138,7 @@ def _exceptions(name: str, types: Exceptions) -> tuple[type[BaseException], ...]
     for kind in types:
         if not (isinstance(kind, type) and issubclass(kind, BaseException)):
             raise ConfigError(
-                f"retry_on or no_retry_on of task '{name}' holds {kind!r}, which is not an exception type"
+                f"retry_on or no_retry_on of task '{name}' holds {shown(kind)}, which is not an exception type"
             )
     return types
 
@@ -169,17 +180,17 @@ def make_options(
 
 def _eta(eta: datetime) -> float:
     if not isinstance(eta, datetime) or eta.tzinfo is None:
-        raise ConfigError(f"eta {eta!r} is not an aware datetime\n  hint: datetime(..., tzinfo=timezone.utc)")
+        raise ConfigError(f"eta {shown(eta)} is not an aware datetime\n  hint: datetime(..., tzinfo=timezone.utc)")
     return eta.timestamp()
 
 
 def _priority(priority: int) -> int:
     if not isinstance(priority, int) or not 0 <= priority <= 9:
-        raise ConfigError(f"priority {priority!r} cannot be used\n  hint: 0 to 9, higher runs sooner, default 5")
+        raise ConfigError(f"priority {shown(priority)} cannot be used\n  hint: 0 to 9, higher runs sooner, default 5")
     return priority
 
 
 def _job_id(job_id: str) -> str:
     if not isinstance(job_id, str) or not 0 < len(job_id) <= 1000:
-        raise ConfigError(f"job_id {str(job_id)[:50]!r} cannot be used\n  hint: a text of 1 to 1000 characters")
+        raise ConfigError(f"job_id {shown(job_id)} cannot be used\n  hint: a text of 1 to 1000 characters")
     return job_id

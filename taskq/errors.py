@@ -55,6 +55,18 @@ __all__ = [
 CLOSED = "cannot talk to Redis: the app was closed\n  hint: call close() when nobody waits for results any more"
 
 
+def shown(value: object, most: int = 60) -> str:
+    """How an error writes a value that somebody gave: on one line, cut to `most` characters, whatever its repr does."""
+    if type(value) in (str, bytes):
+        value = value[:most]  # type: ignore[index]
+    try:
+        text = repr(value)
+    except Exception:
+        text = f"<a {type(value).__name__}>"
+    text = text if text.isprintable() else ascii(text)[1:-1]
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
 class TaskqError(Exception):
     """Base of everything taskq raises to its callers."""
 

@@ -73,7 +73,9 @@ class Job(Generic[R]):
         return self._post.cancel_job(self.raw, self._route, self.id)
 
     def __repr__(self) -> str:
-        return f"<Job {self.id} {self._route}>"
+        return (
+            f"<Job {self.id if self.id.isprintable() and len(self.id) <= 60 else errors.shown(self.id)} {self._route}>"
+        )
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Job) and other.raw == self.raw

@@ -46,12 +46,12 @@ def _line(_: object, __: str, event: MutableMapping[str, Any]) -> str:
     """17:20:03 send_mail  ok  12ms  wait 3ms  job 01JDA..7Q"""
     time, level, name = event.pop("timestamp"), event.pop("level"), event.pop("event")
     if name in _TOLD_IN_FULL:
-        return "error: " + "\n".join(map(_plain, str(event["error"]).rstrip().split("\n")))
+        return "error: " + "\n".join(map(plain, str(event["error"]).rstrip().split("\n")))
     mark = {"error": "! ", "warning": "- "}.get(level, "")
-    fields = [_plain(value) if key in _BARE else f"{key} {_plain(value)}" for key, value in event.items()]
-    return "  ".join([f"{time} {mark}{_plain(name):10}", *fields])
+    fields = [plain(value) if key in _BARE else f"{key} {plain(value)}" for key, value in event.items()]
+    return "  ".join([f"{time} {mark}{plain(name):10}", *fields])
 
 
-def _plain(value: object) -> str:
+def plain(value: object) -> str:
     """`value` on one line, with nothing in it that a terminal would obey."""
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in str(value))

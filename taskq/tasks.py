@@ -16,7 +16,7 @@ from taskq.broker import calls, keys
 from taskq.broker.call import Call
 from taskq.codec import Envelope, encode_job
 from taskq.declaration import Declaration, Options, make_options
-from taskq.errors import BadArguments, ConfigError
+from taskq.errors import BadArguments, ConfigError, shown
 from taskq.job import Job, Post
 from taskq.units import Duration
 
@@ -26,6 +26,8 @@ T = TypeVar("T")
 
 BATCH = 500
 BATCH_BYTES = 1 << 20
+SHOWN = 10
+"""How many arguments an error shows."""
 
 
 class Carrier(Post, Protocol):
@@ -146,7 +148,11 @@ class Task(Generic[P, R]):
         return self._signature.bind(*args, **kwargs).arguments
 
     def _complaint(self, args: tuple[Any, ...], kwargs: dict[str, Any], error: TypeError) -> str:
-        called = ", ".join([_brief(arg) for arg in args] + [f"{name}={_brief(arg)}" for name, arg in kwargs.items()])
+        words = [
+            *map(shown, args[:SHOWN]),
+            *(f"{_keyword(name)}={shown(arg)}" for name, arg in [*kwargs.items()][:SHOWN]),
+        ]
+        called = ", ".join([*words, *(["..."] if len(words) < len(args) + len(kwargs) else [])])
         name = getattr(self.declaration.func, "__name__", self.name)
         return (
             f"task '{self.name}' got bad arguments\n  {name}{_as_written(self._signature)}\n"
@@ -214,13 +220,12 @@ def _as_written(signature: inspect.Signature) -> str:
     return str(signature.replace(parameters=parameters, return_annotation=inspect.Signature.empty))
 
 
-def _brief(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+def _keyword(name: str) -> str:
+    return name if name.isidentifier() and len(name) <= 60 else shown(name)
 
 
 def _reason(error: TypeError) -> str:
-    text = str(error)
+    text = str(error)[:200]
     return (
         text.replace("missing a required argument:", "missing:")
         .replace("missing a required keyword-only argument:", "missing:")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 
-from taskq.errors import ConfigError
+from taskq.errors import ConfigError, shown
 
 Duration = float | int | timedelta | str
 
@@ -27,7 +27,7 @@ def seconds(value: Duration, what: str = "duration") -> float:
     number = _number(value)
     if number is None or not 0 <= number <= MOST:
         raise ConfigError(
-            f"{what} {value!r} is not a duration\n"
+            f"{what} {shown(value)} is not a duration\n"
             "  hint: seconds, a timedelta, or '250ms', '30s', '10m', '2h', '1d'; at most 100 years"
         )
     return float(number)
@@ -58,7 +58,7 @@ def size(value: int | str, what: str = "size") -> int:
         return int(float(found[1]) * _SIZES[found[2].upper()])
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return value
-    raise ConfigError(f"{what} {value!r} is not a size\n  hint: bytes, or '800K', '512M', '2G'")
+    raise ConfigError(f"{what} {shown(value)} is not a size\n  hint: bytes, or '800K', '512M', '2G'")
 
 
 def brief_size(count: int) -> str:

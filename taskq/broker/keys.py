@@ -16,7 +16,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from taskq.errors import ConfigError
+from taskq.errors import ConfigError, shown
 
 ID_BYTES = 16
 LANES = ("io", "cpu", "async")
@@ -82,8 +82,7 @@ _NAME = re.compile(r"[A-Za-z0-9_.\-]{1,100}")
 def check_name(name: str, what: str) -> str:
     """`name` if it can be part of a key; else ConfigError. `what` says what it names."""
     if not isinstance(name, str) or not _NAME.fullmatch(name):
-        shown = repr(name)[:60]
-        raise ConfigError(f"{what} {shown} cannot be used\n  hint: 1 to 100 of the characters A-Z a-z 0-9 _ . -")
+        raise ConfigError(f"{what} {shown(name)} cannot be used\n  hint: 1 to 100 of the characters A-Z a-z 0-9 _ . -")
     return name
 
 

@@ -13,6 +13,8 @@ from typing import Any, TextIO
 import click
 
 Cell = str | int
+LONGEST_LINE = 1000
+"""Characters of a line of narration."""
 _NUMERIC = re.compile(r"-|\d[\d .]*(ms|s|m\d\d|h\d\d|d)?")
 _LARGEST_INT_BITS = 14_000
 """Python refuses to write longer ones in decimal."""
@@ -24,8 +26,8 @@ def say(text: str) -> None:
 
 
 def note(text: str) -> None:
-    """Narration: a line on stderr."""
-    click.echo(text, err=True, color=True)
+    """Narration: lines on stderr, each cut where it quotes what may have any length."""
+    click.echo("\n".join(line[:LONGEST_LINE] for line in text.split("\n")), err=True, color=True)
 
 
 def paint(text: str, stream: TextIO, **style: Any) -> str:

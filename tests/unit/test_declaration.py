@@ -247,7 +247,7 @@ def test_an_eta_is_a_moment() -> None:
         ({"priority": 5.0}, "priority 5.0 cannot be used"),
         ({"job_id": ""}, "job_id '' cannot be used\n  hint: a text of 1 to 1000 characters"),
         ({"job_id": "x" * 1001}, "job_id 'xxxxx"),
-        ({"job_id": 7}, "job_id '7' cannot be used"),
+        ({"job_id": 7}, "job_id 7 cannot be used"),
         ({"delay": 1, "eta": datetime(2024, 1, 1, tzinfo=UTC)}, "delay and eta cannot both be given"),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from taskq.broker.keys import member_id, member_route, route_queue
+from taskq.declaration import LONGEST_NAME
 from taskq.errors import TaskqError
 from taskq.ids import show
 from taskq.lifecycle import Bury, Delay, Finish, Park
@@ -16,7 +17,7 @@ from taskq_workers.runner import summary
 def log_outcome(log: Any, settled: Settled, written: bool) -> None:
     """One line. `written` is False where the outcome was dropped: this process had lost the job."""
     which = {"job": show(member_id(settled.member)), "queue": route_queue(member_route(settled.member))}
-    took, name = brief(settled.seconds), settled.task.rsplit(".", 1)[-1] or "job"
+    took, name = brief(settled.seconds), settled.task.rsplit(".", 1)[-1][:LONGEST_NAME] or "job"
     if not written:
         log.warning(name, outcome="dropped", took=took, why="it runs elsewhere, or has an outcome", **which)
         return
@@ -33,7 +34,7 @@ def log_outcome(log: Any, settled: Settled, written: bool) -> None:
                 "this worker does not know the task" if settled.task else "a newer taskq wrote it, upgrade this worker"
             )
             why = f"{why}; offered to others, dead in {brief(patience)}"
-            log.warning(settled.task or "job", outcome="parked", why=why, **which)
+            log.warning(settled.task[:LONGEST_NAME] or "job", outcome="parked", why=why, **which)
 
 
 def tell_trouble(log: Any, who: str, error: TaskqError | None) -> None:

@@ -98,7 +98,7 @@ def announce(order: Order, introduction: Message) -> None:
         f" queues    {' . '.join(settings.queues)}          slots  {slots}",
         *_task_lines(tasks),
     ]
-    print("\n".join(lines), file=sys.stderr, flush=True)
+    print("\n".join(map(log.plain, lines)), file=sys.stderr, flush=True)
 
 
 def _task_lines(tasks: list[Message]) -> list[str]:
