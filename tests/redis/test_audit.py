@@ -14,6 +14,7 @@ from taskq.broker import calls
 from taskq.broker.broker import Broker
 from taskq.broker.records import Bookmark
 from taskq.cli.audit import survey
+from taskq.cli.audit.closely import Glass, Sight
 from taskq.cli.audit.findings import KINDS
 from taskq.cli.audit.lines import Reader
 from taskq.codec import Envelope, encode_job
@@ -181,6 +182,14 @@ def twice_in_line(site: Wreck) -> None:
 def twice_in_line_once_under_a_foreign_route(site: Wreck) -> None:
     site.enqueue("a", "b")
     site.ask("RPUSH", "ready", ROUTE, ids.named_id("a") + b"\xff no route")
+
+
+@damage("double", then="queued")
+def delayed_under_a_foreign_route_and_in_line(site: Wreck) -> None:
+    site.enqueue("a", delay=60)
+    site.ask("ZREM", "delayed", "default", member("a"))
+    site.ask("ZADD", "delayed", "default", 1, ids.named_id("a") + b"\xff no route")
+    site.put_in_line("a")
 
 
 @damage("double", then="queued")
@@ -441,6 +450,13 @@ def test_parked_jobs_and_those_of_a_fenced_process_are_well(console: Console, si
     assert kinds(console) == []
 
 
+def test_a_member_with_a_foreign_route_counts_for_the_line_in_which_it_stands(console: Console, site: Wreck) -> None:
+    site.enqueue("a", route="low:io")
+    site.ask("LSET", "ready", "low:io", 0, ids.named_id("a") + b"\xff no route")
+    data = console("audit", "--json").data
+    assert (data["findings"], [(row["name"], row["ready"]) for row in data["queues"]]) == ([], [("low", 1)])
+
+
 def test_other_namespaces_are_not_looked_at(console: Console, site: Wreck) -> None:
     ask(site.broker, "HSET", b"{taskq2}:jobs", ids.named_id("a"), b"body")
     ask(site.broker, "RPUSH", b"taskq:ready:default:io", b"x")
@@ -654,6 +670,36 @@ def test_what_was_repaired_by_somebody_else_meanwhile_stays_so(console: Console,
     moving = Moving(site.broker, "mend", lambda: console("audit", "--repair", "--yes"))
     Console(moving, clock)("audit", "--repair", "--yes")
     assert (moving.times, site.ask("LLEN", "ready", ROUTE)) == (1, 2)
+
+
+def test_a_line_that_grows_beyond_a_page_before_a_look_is_looked_at_again(site: Wreck) -> None:
+    site.enqueue("a")
+    moving = Moving(site.broker, "trace", lambda: None if moving.times > 1 else fill(site))
+    sights = Glass(moving.run, site.broker.prefix).look([ROUTE, SOLO], [ids.named_id("a")])
+    assert sights == {ids.named_id("a"): Sight(("ready",), frozenset({"body"}))}
+
+
+def test_a_line_that_grows_beyond_a_page_before_a_repair_is_looked_at_again(
+    console: Console, site: Wreck, clock: FakeClock
+) -> None:
+    site.enqueue("a", "b")
+    site.take_out("a")
+
+    def come_back() -> None:
+        if moving.times == 1:
+            site.put_in_line("a")
+            fill(site)
+
+    moving = Moving(site.broker, "mend", come_back)
+    Console(moving, clock)("audit", "--repair", "--yes")
+    assert site.ask("LRANGE", "ready", ROUTE, 0, -1).count(member("a")) == 1
+
+
+def test_a_job_that_was_lost_twice_stays_in_the_solo_lane(console: Console, site: Wreck) -> None:
+    site.enqueue("a", "b")
+    site.put_in_line("a", SOLO)
+    console("audit", "--repair", "--yes")
+    assert site.ask("LRANGE", "ready", SOLO, 0, -1) == [member("a", SOLO)]
 
 
 def test_a_lane_that_moves_on_is_not_silent(site: Wreck, clock: FakeClock) -> None:
