@@ -393,6 +393,16 @@ def unlink(keys: Sequence[bytes]) -> Call[int]:
     return Call("UNLINK", tuple(keys), int)
 
 
+def setting(name: str) -> Call[dict[str, str]]:
+    """A setting of the server; {} where it knows none of this name."""
+    return Call("CONFIG", ("GET", name), lambda reply: dict(zip(*[iter(map(_text, reply))] * 2, strict=True)))
+
+
+def server_time() -> Call[float]:
+    """The server's clock, in seconds since the epoch."""
+    return Call("TIME", (), lambda reply: int(reply[0]) + int(reply[1]) / 1e6)
+
+
 def ping() -> Call[bool]:
     return Call("PING", (), bool)
 

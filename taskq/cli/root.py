@@ -30,6 +30,10 @@ SECTIONS = {
         "call": ("taskq.cli.call:call", "Enqueue a job of a task, and wait for its result if asked to."),
     },
     "Operate": {
+        "doctor": (
+            "taskq.cli.doctor.command:doctor",
+            "What is set up so that jobs can be lost, with the fix for each.",
+        ),
         "audit": ("taskq.cli.audit.command:audit", "Count every job in every place: is each in exactly one?"),
         "health": ("taskq.cli.health:health", "Answer a container's probe: is Redis there, and a worker?"),
     },
