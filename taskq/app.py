@@ -54,10 +54,10 @@ class Decorator(Protocol):
 class TaskQ:
     """An app: a table of tasks and a namespace on a Redis.
 
-    `url`: redis://, rediss://, unix:// or embedded://; None takes TASKQ_URL, REDIS_URL, `url` in [tool.taskq], or
-    redis://localhost:6379/0, when it is first needed. `namespace`: apps that share one see each other's jobs.
-    `size_limit`: bytes of an encoded job or result, at most 16 MiB. Nothing is connected until it is needed; one app
-    serves all threads, event loops and forked children of a program.
+    `url`: redis://, rediss:// (TLS), unix://, sentinel://host,host/service or embedded://; None takes TASKQ_URL,
+    REDIS_URL, `url` in [tool.taskq], or redis://localhost:6379/0, when it is first needed. `namespace`: apps that share
+    one see each other's jobs. `size_limit`: bytes of an encoded job or result, at most 16 MiB. Nothing is connected
+    until it is needed; one app serves all threads, event loops and forked children of a program.
     """
 
     def __init__(

@@ -8,7 +8,8 @@
     |  |- TooLarge             more bytes than the limit
     |  `- QueueFull            Redis is out of memory (or the queue at its bound)
     |- BrokerError             the conversation with Redis failed
-    |  `- BrokerUnavailable    Redis cannot be reached
+    |  |- BrokerUnavailable    Redis cannot be reached
+    |  `- NotPermitted         Redis does not let this user do it
     |- SchemaMismatch          the namespace has data of another taskq
     |- MalformedJob            a body in Redis that cannot be decoded
     |- JobNotFound             no such job: never enqueued, or its result expired
@@ -38,6 +39,7 @@ __all__ = [
     "JobFailed",
     "JobNotFound",
     "MalformedJob",
+    "NotPermitted",
     "NotSerializable",
     "QueueFull",
     "ResultNotStored",
@@ -101,6 +103,10 @@ class BrokerError(TaskqError):
 
 class BrokerUnavailable(BrokerError, ConnectionError):
     """Redis cannot be reached."""
+
+
+class NotPermitted(BrokerError):
+    """Redis does not let this user do it: a right is missing (ACL)."""
 
 
 class SchemaMismatch(TaskqError):

@@ -15,7 +15,8 @@ import redis
 
 from taskq.broker import calls, keys
 from taskq.broker.call import Call
-from taskq.broker.connection import ANSWER_TIMEOUT, READ_TIMEOUT, is_unknown_script, pool_for, translate
+from taskq.broker.connection import ANSWER_TIMEOUT, READ_TIMEOUT, pool_for
+from taskq.broker.failures import is_unknown_script, translate
 from taskq.broker.misfit import is_misfit, misfit
 from taskq.broker.reconnect import Reconnect
 from taskq.broker.scripts import load
@@ -31,7 +32,7 @@ LONGEST_PAUSE = 0.25
 
 
 class Broker:
-    """`url`: redis://, rediss:// or unix://. `pool` makes the connections; it and `now` (seconds) are for tests.
+    """`url`: redis://, rediss://, unix:// or sentinel://. `pool` makes the connections; it and `now` are for tests.
 
     `answered`: has this Redis ever answered this broker? Where it has not, nobody waits for it to come back.
     """
@@ -175,6 +176,7 @@ class Broker:
         idle, self._idle = self._idle, []
         for line in idle:
             line.disconnect()
+        self._pool.disconnect()  # what it asks sentinels by
 
     def words(self, call: Call[Any]) -> tuple[Any, ...]:
         """The command that `call` is sent as."""

@@ -15,6 +15,7 @@ from typing import Any
 
 import redis
 from redis.exceptions import InvalidResponse
+from redis.sentinel import SentinelManagedConnection, SentinelManagedSSLConnection
 
 from taskq.broker.connection import CONNECT_TIMEOUT
 
@@ -157,7 +158,10 @@ def _lost(doing: str, error: OSError) -> redis.RedisError:
     return redis.ConnectionError(f"error {error.errno} while {doing} socket. {error.strerror or error}")
 
 
-_PLAIN = (redis.Connection, redis.SSLConnection, redis.UnixDomainSocketConnection)
+_PLAIN = (
+    *(redis.Connection, redis.SSLConnection, redis.UnixDomainSocketConnection),
+    *(SentinelManagedConnection, SentinelManagedSSLConnection),
+)
 
 
 def wire(connection: Any) -> Wire:

@@ -28,7 +28,12 @@ dry_run_flag = click.option("--dry-run", is_flag=True, help="Say what would be d
 
 _CONNECTION = (
     ("app", ("-A", "--app"), "MODULE:ATTR", "The app: module:attr, module, file.py or module:factory()."),
-    ("url", ("--url",), "URL", "Redis: redis://, rediss://, unix:// or embedded://.  [env var: TASKQ_URL, REDIS_URL]"),
+    (
+        "url",
+        ("--url",),
+        "URL",
+        "Redis: redis://, rediss://, unix://, sentinel:// or embedded://.  [env var: TASKQ_URL, REDIS_URL]",
+    ),
     ("namespace", ("--namespace",), "NAME", "What the app calls its namespace.  [default: taskq]"),
 )
 _ENVIRONMENT = {"app": "TASKQ_APP", "namespace": "TASKQ_NAMESPACE"}

@@ -8,11 +8,11 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any, BinaryIO, TypeVar
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
-from taskq.broker import keys
+from taskq.broker import keys, sentinels
 from taskq.config import mask
 from taskq.errors import BrokerError, BrokerUnavailable, ConfigError
 
@@ -32,8 +32,9 @@ def live_workers(url: str, namespace: str, patience: float = PATIENCE) -> int:
 
     def ask() -> int:
         try:
-            with closing(_connected(url, patience)) as line, line.makefile("rwb") as file:
-                *_, (seconds, micros) = _exchange(file, [*_greeting(url), ("PING",), ("TIME",)], shown)
+            server = _server(url, patience)
+            with closing(_connected(server, patience)) as line, line.makefile("rwb") as file:
+                *_, (seconds, micros) = _exchange(file, [*_greeting(server), ("PING",), ("TIME",)], shown)
                 now = int(seconds) * 1000 + int(micros) // 1000
                 return int(_exchange(file, [("ZCOUNT", key, f"({now}", "+inf")], shown)[0])
         except OSError as error:
@@ -68,6 +69,22 @@ def _within(patience: float, ask: Callable[[], T], late: str) -> T:
 # Where it is
 
 
+def _server(url: str, patience: float) -> str:
+    """The URL of the server that `url` means: with sentinels, that of the primary they name."""
+    if not sentinels.is_sentinel(url):
+        return url
+    whom = sentinels.parse(url)
+    for host in whom.hosts:
+        with suppress(OSError, BrokerError):
+            asked = whom.sentinel(*host)
+            with closing(_connected(asked, patience / len(whom.hosts))) as line, line.makefile("rwb") as file:
+                question = ("SENTINEL", "get-master-addr-by-name", whom.service)
+                *_, found = _exchange(file, [*_greeting(asked), question], mask(asked))
+                if found:
+                    return whom.server(found[0].decode(), int(found[1]))
+    raise BrokerUnavailable(f"cannot find the primary by {mask(url)}: no sentinel that answers knows of one")
+
+
 def _connected(url: str, patience: float) -> socket.socket:
     parts = urlsplit(url)
     if parts.scheme in ("unix", "embedded"):
@@ -81,7 +98,7 @@ def _connected(url: str, patience: float) -> socket.socket:
         return line
     if parts.scheme not in ("redis", "rediss"):
         raise ConfigError(
-            f"cannot use the Redis URL {mask(url)!r}\n  hint: redis://, rediss://, unix:// or embedded://"
+            f"cannot use the Redis URL {mask(url)!r}\n  hint: redis://, rediss://, unix://, sentinel:// or embedded://"
         )
     host = unquote(parts.hostname or "localhost")
     line = socket.create_connection((host, _port(url, parts)), timeout=patience)

@@ -12,7 +12,8 @@ import redis
 from taskq.broker import calls
 from taskq.broker.broker import Broker
 from taskq.broker.call import Call
-from taskq.broker.connection import pool_for, translate
+from taskq.broker.connection import pool_for
+from taskq.broker.failures import translate
 from taskq.broker.link import Link, values
 from taskq.broker.reconnect import Reconnect
 from taskq.config import mask
