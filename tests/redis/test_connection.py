@@ -112,8 +112,8 @@ def test_a_call_is_repeated_until_patience_is_over(faulty: Bench, faults: Faults
     began = time.monotonic()
     with pytest.raises(BrokerUnavailable, match=r"the reply was cut\), and did not come back within 0\.3 s"):
         faulty.run(echo(b"hello"))
-    assert time.monotonic() - began < 0.5
-    assert 0 < len(faults.planned) < 996
+    assert time.monotonic() - began < 1
+    assert 0 < len(faults.planned) < 999
 
 
 def test_a_claim_is_not_repeated(faulty: Bench, faults: Faults) -> None:
