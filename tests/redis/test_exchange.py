@@ -11,6 +11,7 @@ import pytest
 
 from taskq.broker import calls
 from taskq.broker.broker import Broker
+from taskq.broker.call import Call
 from taskq.broker.records import Claimed
 from taskq.errors import BrokerError
 from taskq.lifecycle import Finish
@@ -219,3 +220,16 @@ def test_when_it_closes_what_waits_goes_back_and_what_runs_may_end(stage: Stage)
         stage.step()
     assert stage.written_members == enqueued[:2]
     assert stage.ready("io") == enqueued[2:]
+
+
+def test_what_has_ended_is_written_though_the_claim_behind_it_is_refused(stage: Stage) -> None:
+    member, *_ = stage.enqueue("io", 3)
+    stage.step()
+    levels = stage.broker.key("levels")
+    stage.broker.run(Call("SET", (levels, b"somebody's"), bool))
+    stage.finish(stage.io, "io")
+    stage.step()
+    assert stage.written_members == [member]
+    assert stage.exchange.holding == 1
+    stage.broker.run(Call("DEL", (levels,), bool))
+    assert stage.broker.run(calls.locate(member[:16], "default:io")).place == "done"
