@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 OLDEST := redis==5.0.0 msgpack==1.2.1 click==8.2.0 structlog==24.1.0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-oldest check bench clean
+.PHONY: help demo test test-oldest check chaos mutants bench clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -28,6 +28,12 @@ check: $(INSTALLED)  ## the static checks: lint, format, types, imports
 	$(BIN)/mypy --strict --package taskq --package taskq_workers
 	$(BIN)/mypy --strict tests/typing
 	$(BIN)/lint-imports
+
+chaos: $(INSTALLED)  ## 15 minutes of all faults at once, judged from journals; CHAOS="--minutes 2 --seed 1"
+	@$(BIN)/python -m tests.faults $(CHAOS)
+
+mutants: $(INSTALLED)  ## the protocol with one rule taken out at a time: the tests of the faults must notice each
+	@$(BIN)/python -m tests.faults.hunt
 
 bench: $(INSTALLED)  ## taskq and its peers side by side, some hours; BENCH="--systems taskq,huey --measures drain"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[bench]"

@@ -145,6 +145,7 @@ class Proxy:
         self._accepting = self.loop.create_task(self._accept(self._listener))
 
     def _refuse(self) -> None:
+        self.loop.remove_reader(self._listener)  # also what is about to be called
         if self._accepting is not None:
             self._accepting.cancel()
         self._listener.close()

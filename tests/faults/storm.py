@@ -149,7 +149,8 @@ class Storm:
         for host in self._hosts:
             code = host.worker.process.poll()
             if code is not None:
-                if code not in (-signal.SIGKILL, exit_codes.UNREACHABLE):
+                started = any('"ready"' in line for line in host.worker.lines_so_far())
+                if started and code not in (-signal.SIGKILL, exit_codes.UNREACHABLE):
                     self._accuse(f"a worker ended by itself with {code}: {host.worker.log()[-2000:]}")
                 host.start()
 

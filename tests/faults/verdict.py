@@ -137,9 +137,9 @@ def _outcomes(seen: Evidence, runs: dict[str, list[Execution]], undone: frozense
             yield f"two outcomes: {token} is {final.value}, and somebody was told {sorted(told)}"
         if final.value is not None and final.value not in {run.name for run in runs[token] if run.end is not None}:
             yield f"foreign: the result of {token}, {final.value}, is of no execution that came to its end"
-        unended = sum(run.end is None for run in runs[token])
-        if final.error == "WorkerLost" and unended < LOSS_LIMIT:
-            yield f"buried too early: {token} was lost {unended} times"
+        lost = sum(run.end is None or _excuse(run, seen.faults, seen.lease) for run in runs[token])
+        if final.error == "WorkerLost" and lost < LOSS_LIMIT:
+            yield f"buried too early: {token} was lost {lost} times"
 
 
 def _duplicates(
@@ -153,11 +153,20 @@ def _duplicates(
             verdict.duplicates += 1
             verdict.back_after += _back_after(first, again, faults)
             if first.job not in undone and not _excuse(first, faults, seen.lease):
-                yield f"duplicate: {token} was executed by {first.fence}, and again by {again.fence} without a fault"
+                yield f"duplicate: {token} without a fault\n    {first}\n    {again}{_around(first, again, faults)}"
 
 
 def _excuse(run: Execution, faults: Iterable[Fault], lease: float) -> bool:
     return any(fault.disturbed(run, 2 * lease) for fault in faults)
+
+
+def _around(first: Execution, again: Execution, faults: Iterable[Fault]) -> str:
+    """What was done at that time, to whomever."""
+    near = [fault for fault in faults if fault.end > first.start - 15 and fault.start < again.start]
+    return "".join(
+        f"\n    {fault.start:.3f} to {fault.end:.3f} {fault.what}, {sorted(fault.supervisors)} {sorted(fault.pids)}"
+        for fault in near
+    )
 
 
 def _back_after(first: Execution, again: Execution, faults: Iterable[Fault]) -> Iterator[float]:
