@@ -104,6 +104,14 @@ def test_a_host_that_stood_still_explains_what_its_processes_ran() -> None:
     assert kinds(evidence(run(fence=OTHER_FENCE), again, faults=[still])) == ["duplicate"]
 
 
+def test_an_outage_holds_up_outcomes_until_a_kill_takes_them() -> None:
+    outage = Fault(what="the server was killed", start=10.8, end=14.0, everywhere=True)
+    again = run(2, pid=OTHER, start=16.0, end=17.0)
+    assert kinds(evidence(run(), again, faults=[outage, kill(15.0)])) == []
+    assert kinds(evidence(run(), again, faults=[outage])) == ["duplicate"]
+    assert kinds(evidence(run(), again, faults=[kill(15.0)])) == ["duplicate"]
+
+
 def test_a_job_that_ends_its_process_explains_what_its_neighbours_do_again() -> None:
     neighbour, again = run(end=None), run(2, pid=OTHER, start=12.0, end=13.0)
     hurt = run(3, token="hurt-0-1", job="H", start=10.2, end=None)

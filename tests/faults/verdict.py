@@ -24,6 +24,8 @@ from tests.faults.journals import Execution, Journals
 
 SLACK = 1.0
 """Seconds from the end of an execution until its outcome is in Redis, on a machine with other things to do."""
+RESUME = 3.0
+"""Seconds from the end of a fault until what it held up is in Redis: a process tries again every two at the latest."""
 LOSS_LIMIT = 3
 
 
@@ -31,8 +33,8 @@ LOSS_LIMIT = 3
 class Fault:
     """Something that was done, from `start` to `end`.
 
-    `pids` and `supervisors`: the processes whose executions it may disturb (none: it excuses no duplicate). `missing`
-    and `undone`: jobs (as they are shown) whose enqueue, or whose other moves, Redis lost.
+    `pids` and `supervisors`: the processes whose executions it may disturb. `everywhere`: it holds up all outcomes, and
+    disturbs none. `missing` and `undone`: jobs (as they are shown) whose enqueue, or whose other moves, Redis lost.
     """
 
     what: str
@@ -40,14 +42,12 @@ class Fault:
     end: float
     pids: frozenset[int] = frozenset()
     supervisors: frozenset[int] = frozenset()
+    everywhere: bool = False
     missing: frozenset[str] = frozenset()
     undone: frozenset[str] = frozenset()
 
-    def disturbed(self, run: Execution, after: float) -> bool:
-        """Could it keep the outcome of `run` from being stored? Its effects last `after` seconds longer than it."""
-        if run.pid not in self.pids and supervisor_of(run.fence) not in self.supervisors:
-            return False
-        return self.start <= (run.end or float("inf")) + SLACK and run.start <= self.end + after
+    def touches(self, run: Execution) -> bool:
+        return run.pid in self.pids or supervisor_of(run.fence) in self.supervisors
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +156,19 @@ def _duplicates(
                 yield f"duplicate: {token} without a fault\n    {first}\n    {again}{_around(first, again, faults)}"
 
 
-def _excuse(run: Execution, faults: Iterable[Fault], lease: float) -> bool:
-    return any(fault.disturbed(run, 2 * lease) for fault in faults)
+def _excuse(run: Execution, faults: Sequence[Fault], lease: float) -> bool:
+    """Was there a fault that could keep the outcome of `run` from being stored? Its effects last two leases more."""
+    until = _unstored_until(run, faults)
+    return any(fault.touches(run) and fault.start <= until and run.start <= fault.end + 2 * lease for fault in faults)
+
+
+def _unstored_until(run: Execution, faults: Iterable[Fault]) -> float:
+    """When the outcome of `run` was in Redis at the latest, if nothing disturbed it for good."""
+    until = (run.end or float("inf")) + SLACK
+    for fault in sorted(faults, key=lambda fault: fault.start):
+        if (fault.everywhere or fault.touches(run)) and fault.start <= until:
+            until = max(until, fault.end + RESUME)
+    return until
 
 
 def _around(first: Execution, again: Execution, faults: Iterable[Fault]) -> str:
@@ -169,11 +180,13 @@ def _around(first: Execution, again: Execution, faults: Iterable[Fault]) -> str:
     )
 
 
-def _back_after(first: Execution, again: Execution, faults: Iterable[Fault]) -> Iterator[float]:
-    """Seconds from the death of the process of `first` alone until the job started again."""
-    for fault in faults:
-        if first.pid in fault.pids and fault.what == KILLED and first.end is None and first.start < fault.start:
-            yield again.start - fault.start
+def _back_after(first: Execution, again: Execution, faults: Sequence[Fault]) -> Iterator[float]:
+    """Seconds from the death of the process of `first` until the job started again, where nothing else was wrong."""
+    for death in faults:
+        if first.pid in death.pids and death.what == KILLED and first.end is None and first.start < death.start:
+            others = [other for other in faults if other.everywhere or other.supervisors]
+            if not any(other.start <= again.start and death.start <= other.end + RESUME for other in others):
+                yield again.start - death.start
 
 
 KILLED = "kill -9 of a worker process"
