@@ -12,8 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tests.faults import journals, mutants
-from tests.faults.server import fragile
-from tests.faults.site import Site
+from tests.faults.realm import realm
 from tests.faults.storm import Plan, Storm
 from tests.faults.verdict import Evidence, Verdict, judge
 
@@ -30,15 +29,17 @@ def main() -> int:
     seed = random.SystemRandom().randrange(10**6) if asked.seed is None else asked.seed
     mutants.switch_in()
     print(f"seed {seed}, {asked.minutes:g} minutes, {asked.rate:g} jobs a second", flush=True)
-    with TemporaryDirectory(prefix="taskq-") as folder, fragile() as server:
+    with (
+        TemporaryDirectory(prefix="taskq-") as folder,
+        TemporaryDirectory(prefix="taskq-") as tools,
+        realm(Path(folder), Path(tools)) as home,
+    ):
         os.environ[journals.FOLDER] = folder
-        site = Site(server, Path(folder))
         began = time.monotonic()
-        storm = Storm(site, Plan(seconds=asked.minutes * 60, seed=seed, rate=asked.rate))
+        storm = Storm(home.site, Plan(seconds=asked.minutes * 60, seed=seed, rate=asked.rate), home.faults(), home.mend)
         evidence = storm.run()
         verdict = judge(evidence)
         print(report(evidence, verdict, storm.memory, time.monotonic() - began))
-        site.close()
     return 1 if verdict.findings else 0
 
 

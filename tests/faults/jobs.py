@@ -10,11 +10,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from taskq import TaskQ, current_job
+from taskq.ids import named_id, show
 from tests.faults import journals
 
 app = TaskQ()
 BRIEF = 0.05
 """Ceiling of the backoff of tasks that fail, in seconds."""
+KEPT = "30d"
+"""The server's clock may jump by hours: results are for the judge, and must not expire."""
 
 
 @contextmanager
@@ -22,27 +25,27 @@ def execution(token: str) -> Iterator[str]:
     """Notes when it begins and ends; gives its name."""
     job = current_job()
     assert job is not None
-    serial = journals.begin(token, job.id, job.attempt, job.fence)
+    serial = journals.begin(token, show(named_id(job.id)), job.attempt, job.fence)
     try:
         yield journals.name_of(os.getpid(), serial)
     finally:
         journals.note("end", serial)
 
 
-@app.task
+@app.task(result_ttl=KEPT)
 def quick(token: str) -> str:
     with execution(token) as name:
         return name
 
 
-@app.task
+@app.task(result_ttl=KEPT)
 def nap(token: str, seconds: float) -> str:
     with execution(token) as name:
         time.sleep(seconds)
         return name
 
 
-@app.task(retries=3, backoff=BRIEF)
+@app.task(retries=3, backoff=BRIEF, result_ttl=KEPT)
 def stumble(token: str, failures: int) -> str:
     """Fails so many times, then returns; more than 3 are its death."""
     with execution(token) as name:
@@ -52,7 +55,7 @@ def stumble(token: str, failures: int) -> str:
         return name
 
 
-@app.task(pool="cpu")
+@app.task(pool="cpu", result_ttl=KEPT)
 def spin(token: str, seconds: float) -> str:
     with execution(token) as name:
         end = time.thread_time() + seconds
@@ -61,14 +64,14 @@ def spin(token: str, seconds: float) -> str:
         return name
 
 
-@app.task
+@app.task(result_ttl=KEPT)
 async def anap(token: str, seconds: float) -> str:
     with execution(token) as name:
         await asyncio.sleep(seconds)
         return name
 
 
-@app.task(retries=0)
+@app.task(retries=0, result_ttl=KEPT)
 def hurt(token: str, how: str) -> str:
     """Does its worst to the process it runs in."""
     with execution(token) as name:

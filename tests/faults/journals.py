@@ -5,7 +5,7 @@
     refused token                            it raised, and nothing can have been stored
     cancel  token                            `cancel()` said that it will not run
     told    token value                      `result()` returned this
-    start   token job attempt fence serial   an execution begins
+    start   token job attempt fence serial   an execution begins (`job`: its id as 26 characters, here and above)
     end     serial                           it ends (`serial` is unique in its process)
 
 Every line ends with the monotonic time, which all processes of a host share.

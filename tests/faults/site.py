@@ -68,22 +68,26 @@ class Host:
 
 
 class Site:
-    """`broker` reaches the server directly: what the test sees is never cut. Journals are in `folder`."""
+    """`broker` reaches the server directly: what the test sees is never cut. Journals are in `folder`.
 
-    def __init__(self, server: Server, folder: Path):
+    `address`: the socket of whichever server is the primary, where there are several.
+    """
+
+    def __init__(self, server: Server, folder: Path, address: Path | None = None):
         self.server, self.folder = server, folder
-        self.broker = Broker(server.url)
+        self._address = address or server.socket
+        self.broker = Broker(f"unix://{self._address}?db=0")
         self._hosts: list[Host] = []
         self._proxies: list[Proxy] = []
 
     def proxy(self) -> Proxy:
         """A way to the server that is not a host's."""
-        self._proxies.append(Proxy(self.server.socket))
+        self._proxies.append(Proxy(self._address))
         return self._proxies[-1]
 
     def host(self, *flags: str) -> Host:
         """A host that is not started yet."""
-        self._hosts.append(Host(Proxy(self.server.socket), *flags))
+        self._hosts.append(Host(Proxy(self._address), *flags))
         return self._hosts[-1]
 
     def ready(self, *flags: str) -> Host:

@@ -14,7 +14,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from random import Random
@@ -23,6 +23,7 @@ from typing import Any
 from taskq import exit_codes
 from taskq.broker import calls
 from taskq.broker.broker import Broker
+from taskq.broker.embedded import Server
 from taskq.broker.keys import member_id, member_route
 from taskq.errors import BrokerError, JobNotFound, ResultTimeout
 from taskq.ids import show
@@ -56,10 +57,16 @@ class Plan:
 
 
 class Storm:
-    """`run` it once; then `evidence` is what was seen."""
+    """`run` it once. `servers`: what can befall the server; `mend` is called when the storm is over."""
 
-    def __init__(self, site: Site, plan: Plan):
-        self._site, self._plan = site, plan
+    def __init__(
+        self,
+        site: Site,
+        plan: Plan,
+        servers: Mapping[str, ServerFault] = server.FAULTS,
+        mend: Callable[[], object] = lambda: None,
+    ):
+        self._site, self._plan, self._servers, self._mend = site, plan, servers, mend
         self._hosts = [site.host(*FLAGS) for _ in range(plan.hosts)]
         self._way_in = site.proxy()
         self._over = threading.Event()
@@ -167,7 +174,7 @@ class Storm:
 
     def _harm_server(self, chance: Random) -> None:
         start = time.monotonic()
-        done = server.FAULTS[chance.choice(sorted(server.FAULTS))](self._site.server, chance)
+        done = self._servers[chance.choice(sorted(self._servers))](self._site.server, chance)
         missing, undone = frozenset(map(show, done.missing)), frozenset(map(show, done.undone | done.missing))
         with self._lock:
             self.faults.append(Fault(what=done.what, start=start, end=time.monotonic(), missing=missing, undone=undone))
@@ -185,6 +192,7 @@ class Storm:
 
     def _settle(self) -> Evidence:
         """Mend everything, wait until all is done, and collect what was seen."""
+        self._mend()
         for host in self._hosts:
             if host.worker.process.poll() is not None:
                 host.start()
@@ -297,6 +305,7 @@ def used_memory(site: Site) -> int:
     return int(fields["used_memory"])
 
 
+ServerFault = Callable[[Server, Random], server.Done]
 Harm = Callable[[Proxy, Random, threading.Event], object]
 
 

@@ -107,7 +107,7 @@ def judge(seen: Evidence) -> Verdict:
 
 def _lost(seen: Evidence, excused: frozenset[str], verdict: Verdict) -> Iterator[str]:
     for token, job in seen.journals.acks.items():
-        if seen.finals.get(token) is None:
+        if seen.finals.get(token) is None and token not in seen.journals.cancelled:
             if job in excused:
                 verdict.excused.add(token)
             else:

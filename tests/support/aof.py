@@ -86,6 +86,13 @@ def tear(folder: Path, where: Where, chance: random.Random, most: int = 20) -> T
     return Torn(tuple(dropped), tuple(unit[1:at]))
 
 
+def since(path: Path, start: int) -> Torn:
+    """What was appended from byte `start` on, as if it had been torn off."""
+    with path.open("rb") as file:
+        file.seek(start)
+        return Torn(tuple(_commands(file.read())), ())
+
+
 def _commands(data: bytes) -> Iterator[Command]:
     """Every whole command. A snapshot before them (Redis 6.2 after a rewrite) is passed over."""
     at = 0 if data.startswith(b"*") or not data else data.index(_AFTER_SNAPSHOT)

@@ -23,10 +23,10 @@ _SETTINGS = {"appendonly": "yes", "appendfsync": "always", "bind": "127.0.0.1", 
 
 
 class Pair:
-    """`primary` is what the address leads to; `replica` follows it, unless it was parted or killed."""
+    """`primary` is what the `address` leads to; `replica` follows it, unless it was parted or killed."""
 
     def __init__(self, primary: Server, replica: Server, link: Path):
-        self.primary, self.replica, self._link = primary, replica, link
+        self.primary, self.replica, self.address = primary, replica, link
         self.url = f"unix://{link}?db=0"
         self.point_at(primary)
         self.follow()
@@ -60,17 +60,18 @@ class Pair:
 
     def point_at(self, server: Server) -> None:
         """New connections reach `server`."""
-        new = self._link.with_suffix(".new")
+        new = self.address.with_suffix(".new")
         new.symlink_to(server.socket)
-        new.replace(self._link)
+        new.replace(self.address)
 
 
 @contextmanager
-def pair(binary: str | None = None) -> Iterator[Pair]:
+def pair(binary: str | None = None, **settings: str) -> Iterator[Pair]:
     """Two servers of their own that are level."""
     with TemporaryDirectory(prefix="taskq-") as folder, ExitStack() as servers:
         one, other = (
-            servers.enter_context(server_or_skip(binary, **_SETTINGS, port=str(_free_port()))) for _ in range(2)
+            servers.enter_context(server_or_skip(binary, **_SETTINGS, **settings, port=str(_free_port())))
+            for _ in range(2)
         )
         yield Pair(one, other, Path(folder) / "redis.sock")
 
