@@ -54,7 +54,7 @@ def report(seen: Evidence, verdict: Verdict, memory: tuple[int, int], took: floa
         f"refused {len(known.refused)}, cancelled {len(known.cancelled)}",
         f"outcomes                 {', '.join(f'{what} {many}' for what, many in ends.most_common())}",
         f"executions               {len(known.executions)}",
-        f"memory of Redis          {before / 1e6:.1f} MB before, {after / 1e6:.1f} MB after",
+        f"data in Redis            {before / 1e3:.0f} kB before, {after / 1e3:.0f} kB after",
         f"faults                   {len(seen.faults)}",
         *[f"    {many:5}  {what}" for what, many in sorted(kinds.items())],
         verdict.summary(),

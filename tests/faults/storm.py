@@ -299,10 +299,10 @@ def finished(lines: Iterable[str]) -> Iterator[str]:
 
 
 def used_memory(site: Site) -> int:
-    fields = dict(
-        line.split(":", 1) for line in ask(site.broker, "INFO", "memory").decode().splitlines() if ":" in line
-    )
-    return int(fields["used_memory"])
+    """Bytes that the data takes, without what the server has for its clients, its replica and its files."""
+    name = b"used_memory_dataset:"
+    (line,) = (line for line in ask(site.broker, "INFO", "memory").split(b"\r\n") if line.startswith(name))
+    return int(line.removeprefix(name))
 
 
 ServerFault = Callable[[Server, Random], server.Done]
