@@ -111,6 +111,19 @@ def test_a_coroutine_is_awaited(shop: Shop) -> None:
     assert (settled.lane, record_of(settled).value) == ("async", 2)
 
 
+def test_a_coroutine_whose_job_stands_in_a_lane_of_threads_is_run_there(shop: Shop) -> None:
+    async def f(x: int) -> tuple[int, str]:
+        await asyncio.sleep(0)
+        job = current_job()
+        assert job is not None
+        return x + 1, job.task
+
+    shop.app.task(name="tasks.f")(f)
+    run = shop.runner.open(claimed("tasks.f", 1))
+    settled = shop.runner.settle(run, shop.runner.call(run))
+    assert (settled.lane, record_of(settled).value) == ("io", (2, "tasks.f"))
+
+
 def test_a_job_that_failed_before_counts_its_attempts(shop: Shop) -> None:
     settled = shop.run(lambda: None, history=encode_history(7, [EARLIER]))
     assert (settled.attempt, record_of(settled).attempt) == (8, 8)

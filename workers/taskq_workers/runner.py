@@ -5,6 +5,7 @@ Claimed -> open -> Run -> call -> Outcome -> decide -> Step -> settle -> Settled
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import os
 import random
@@ -135,7 +136,10 @@ class Runner:
             return run.outcome or Unknown()
         running.set(run)
         try:
-            outcome: Outcome = self._returned(run, declaration.func(*envelope.args, **envelope.kwargs))
+            returned = declaration.func(*envelope.args, **envelope.kwargs)
+            if declaration.pool == "async":  # a plain def when the job was enqueued; its lane was chosen then
+                returned = asyncio.run(returned)
+            outcome: Outcome = self._returned(run, returned)
         except BaseException as error:
             outcome = self._raised(declaration, error)
         finally:
