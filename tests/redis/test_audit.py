@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import pytest
 from taskq import exit_codes, ids
 from taskq.broker import calls
 from taskq.broker.broker import Broker
+from taskq.broker.embedded import Server
 from taskq.broker.records import Bookmark
 from taskq.cli.audit import survey
 from taskq.cli.audit.closely import Glass, Sight
@@ -19,9 +20,11 @@ from taskq.cli.audit.findings import KINDS
 from taskq.cli.audit.lines import Reader
 from taskq.codec import Envelope, encode_job
 from tests.redis.test_cli import Site
+from tests.support import aof
 from tests.support.census import ask, one_place, take_census
 from tests.support.clock import FakeClock
 from tests.support.console import Console
+from tests.support.servers import server_or_skip
 
 ROUTE, SOLO = "default:io", "default:solo"
 EPOCH = "web-1-7-0"
@@ -570,6 +573,53 @@ def test_who_waits_for_a_job_that_ended_is_told(console: Console, site: Wreck) -
     site.give_record("a")
     console("audit", "--repair", "--yes")
     assert site.ask("LRANGE", "reply", b"client-1", 0, -1) == [ids.named_id("a")]
+
+
+# A repair that is cut short
+
+
+@pytest.fixture(scope="module")
+def writing_server() -> Iterator[Server]:
+    """A server that writes down what scripts do."""
+    with server_or_skip(appendonly="yes") as server:
+        yield server
+
+
+@pytest.mark.parametrize("name", [name for name in DAMAGES if "long_line" not in name])
+def test_a_repair_of_which_only_a_beginning_survived_is_done_by_the_next(
+    writing_server: Server, clock: FakeClock, name: str
+) -> None:
+    harm, _, then = DAMAGES[name]
+    broker = Broker(writing_server.url, now=clock.now)
+    site = Wreck(broker, clock)
+
+    def repaired() -> str:
+        assert Console(broker, clock)("audit", "--repair", "--yes").code == exit_codes.OK
+        assert one_place(take_census(broker)) == []
+        return site.place("a", f"{ROUTE}:9" if "priority" in name else ROUTE)
+
+    def damaged() -> int:
+        """How many units of writes it took, from empty."""
+        ask(broker, "FLUSHALL")
+        site.claimed = 0
+        harm(site)
+        return len(aof.units(aof.live(writing_server.folder)))
+
+    before = damaged()
+    assert repaired() == then
+    writes = [
+        command.words
+        for unit in aof.units(aof.live(writing_server.folder))[before:]
+        for command in unit
+        if command.words[0].upper() not in (b"MULTI", b"EXEC")
+    ]
+    assert writes
+    for length in range(1, len(writes)):
+        damaged()
+        for words in writes[:length]:
+            ask(broker, *words)
+        assert repaired() == then, f"after {writes[:length]}"
+    broker.close()
 
 
 # What moves while it is looked at
