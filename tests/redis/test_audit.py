@@ -383,7 +383,8 @@ def test_damage_is_found_and_repaired(console: Console, site: Wreck, name: str) 
     assert kinds(console) == found
     before = take_census(site.broker)
     console.slept.clear()
-    assert console("audit", "--repair", "--dry-run").code == exit_codes.FAILED
+    said = console("audit", "--repair", "--dry-run")
+    assert (said.code, "repaired" in said.err, "next:" in said.out) == (exit_codes.FAILED, False, False)
     assert take_census(site.broker) == before
 
     console.slept.clear()
@@ -479,7 +480,7 @@ def test_what_was_found_is_explained_with_what_to_type(console: Console, site: W
     assert "! lost 12: each has a body and stands nowhere: nobody will run it" in said.out
     assert f"{ids.show(ids.named_id('a'))}  no place; body" in said.out or "and 2 more" in said.out
     assert "and 2 more: --json lists them all" in said.out
-    assert "next: taskq audit --repair --dry-run" in said.out
+    assert "next: taskq audit --repair" in said.out
     (first, *_) = console("audit", "--json").data["findings"]
     assert first.keys() == {"kind", "subject", "detail", "means"}
     assert console("audit", "--repair", "--yes").code == exit_codes.OK

@@ -138,7 +138,7 @@ def test_jobs_that_nobody_will_run_are_found(broker: Broker, site: Site) -> None
     said = doctor(broker)
     assert said.code == exit_codes.FAILED
     assert "nobody works on mail" in said.out
-    assert "fix: taskq worker --queues mail" in said.out
+    assert "fix: taskq worker -A module:app --queues mail" in said.out
 
 
 def test_holdings_that_nobody_gives_back_are_found(broker: Broker, site: Site, clock: FakeClock) -> None:

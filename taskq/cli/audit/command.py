@@ -51,12 +51,13 @@ def audit(session: Session, repair: bool, yes: bool, dry_run: bool, as_json: boo
     progress.clear()
     found = inquest.report
     if not as_json:
-        say(screen(found, session.terminal_out()))
+        say(screen(found, session.terminal_out(), advise=not repair))
     repaired = None
     if repair and found.findings:
         what = f"repair {count(len(found.findings), 'finding')}"
-        repaired = _repair(session, inquest) if confirmed(session, what, yes=yes, dry_run=dry_run) else 0
-        note(f"repaired: {repaired} of {len(found.findings)}")
+        if confirmed(session, what, yes=yes, dry_run=dry_run):
+            repaired = _repair(session, inquest)
+            note(f"repaired: {repaired} of {len(found.findings)}")
     if as_json:
         say(to_json(data(found, repaired)))
     return exit_codes.OK if (repaired or 0) == len(found.findings) else exit_codes.FAILED

@@ -40,7 +40,8 @@ def report(survey: Survey, findings: Sequence[Finding], unsettled: int) -> Repor
     return Report(survey.counts, len(survey.bodies), outcomes, len(survey.hashes["cancelled"]), findings, unsettled)
 
 
-def screen(found: Report, terminal: bool) -> str:
+def screen(found: Report, terminal: bool, *, advise: bool) -> str:
+    """For people, and as rows with tabs where there is no terminal. `advise`: say what to type about findings."""
     rows: list[list[Cell]] = [[queue, *(found.counts[place, queue] for place in PLACES)] for queue in found.queues]
     parts = [table(_HEADER, rows, terminal, headed=True)] if rows else [" no job is in any place"]
     parts.append(
@@ -49,11 +50,12 @@ def screen(found: Report, terminal: bool) -> str:
     if found.unsettled:
         parts.append(f" {count(found.unsettled, 'job')} moved too fast to be judged: run it again")
     if not found.findings:
-        parts.append(f" {paint('ok', sys.stdout, fg='green', bold=True)} every job is in one place")
+        which = "every other job" if found.unsettled else "every job"
+        parts.append(f" {paint('ok', sys.stdout, fg='green', bold=True)} {which} is in one place")
         return "\n".join(parts)
     for kind in KINDS:
         parts += _of_kind(kind, [finding for finding in found.findings if finding.kind == kind])
-    return "\n".join([*parts, "   next: taskq audit --repair --dry-run"])
+    return "\n".join([*parts, *(["   next: taskq audit --repair"] if advise else [])])
 
 
 def _of_kind(kind: str, found: Sequence[Finding]) -> list[str]:
@@ -68,7 +70,7 @@ def _of_kind(kind: str, found: Sequence[Finding]) -> list[str]:
 
 
 def data(found: Report, repaired: int | None) -> dict[str, Any]:
-    """`repaired`: how many findings were repaired; None where that was not asked for."""
+    """`repaired`: how many findings were repaired; None where nothing was to be done."""
     return {
         "ok": not found.findings,
         "bodies": found.bodies,

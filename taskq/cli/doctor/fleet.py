@@ -57,7 +57,7 @@ def listeners(facts: Facts) -> Finding:
         "problem",
         f"nobody works on {', '.join(alone)}",
         "their jobs wait for ever",
-        f"taskq worker --queues {','.join(alone)}",
+        f"{_START} --queues {','.join(alone)}",
     )
 
 
