@@ -93,7 +93,7 @@ MUTANTS = {
     "dedupe": Mutant(
         "dedupe: an enqueue that is sent twice stores its job twice",
         scripts(
-            ("enqueue.lua", "if not known and redis.call('HSETNX', JOBS, id, ARGV[i + 1]) == 1 then",
+            ("enqueue.lua", "if not known and store(id, ARGV[i + 1]) == 1 then",
              "redis.call('HSET', JOBS, id, ARGV[i + 1])\n  if true then"),
         ),
         "test_an_enqueue_whose_reply_was_lost_stores_its_job_once",

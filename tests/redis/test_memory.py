@@ -47,6 +47,12 @@ def test_enqueue_is_refused(full: Bench) -> None:
     assert full.place("x") == "unknown"
 
 
+def test_an_enqueue_that_is_sent_again_is_not_refused(full: Bench) -> None:
+    """Its producer had no answer: to say now that nothing was stored would be wrong."""
+    assert full.enqueue("a") == 0
+    assert full.enqueue("a b held1 later") == 0
+
+
 def test_workers_go_on_and_drain_the_queue(full: Bench) -> None:
     assert full.claim(io=1) == "a"
     assert full.commit("held1 a") == ""

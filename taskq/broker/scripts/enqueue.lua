@@ -5,12 +5,16 @@
 -- include: now route ring delay count
 local route, named = ARGV[1], ARGV[4] == 'named'
 local members = {}
+-- Without memory a job is refused, but not one that is there: its producer sends it again, having had no answer.
+local function store(id, body)
+  local stored = redis.pcall('HSETNX', JOBS, id, body)
+  if type(stored) ~= 'table' then return stored end
+  return redis.call('HEXISTS', JOBS, id) == 1 and 0 or redis.call('HSETNX', JOBS, id, body)
+end
 for i = 5, #ARGV, 2 do
   local id = ARGV[i]
   local known = redis.call('EXISTS', RESULT .. id) == 1 or (named and redis.call('HEXISTS', CANCELLED, id) == 1)
-  if not known and redis.call('HSETNX', JOBS, id, ARGV[i + 1]) == 1 then
-    members[#members + 1] = id .. route
-  end
+  if not known and store(id, ARGV[i + 1]) == 1 then members[#members + 1] = id .. route end
 end
 if #members == 0 then return 0 end
 
