@@ -32,7 +32,8 @@ class _Errand:
 class Courier:
     """Carries calls one after another; `then` gets each value. One may take `patience` seconds.
 
-    `troubled` is called with the error when trouble begins, and with None when it is over.
+    `troubled` is called with the error when trouble begins, and with None when it is over. `proven` once a call was
+    carried out.
     """
 
     def __init__(self, broker: Broker, clock: Clock, patience: float, troubled: Callable[[TaskqError | None], object]):
@@ -40,6 +41,7 @@ class Courier:
         self._errands: deque[_Errand] = deque()
         self._reconnect = Reconnect()
         self._wake_at = 0.0
+        self.proven = False
 
     def post(self, call: Call[T], then: Callable[[T], object] = lambda _: None) -> None:
         self._errands.append(_Errand(call, then))
@@ -84,7 +86,7 @@ class Courier:
         if self._reconnect.failing:
             self._reconnect.succeeded()
             self._troubled(None)
-        self._wake_at = 0.0
+        self._wake_at, self.proven = 0.0, True
         self._errands.popleft().then(value)
         self.go()
 

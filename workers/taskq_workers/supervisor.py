@@ -25,6 +25,7 @@ from taskq.broker import calls
 from taskq.broker.records import Beat, Reaped
 from taskq.clock import Clock
 from taskq.config import WorkerSettings
+from taskq.errors import TaskqError
 from taskq.units import brief
 from taskq_workers.bell import Bell
 from taskq_workers.board import Tally
@@ -109,6 +110,12 @@ class Supervisor:
         for file in readable(list(watched), self._until()):
             watched[file]()
         self._tend()
+
+    def refused(self, error: TaskqError) -> None:
+        """At its start, Redis does not let this worker hold leases: it would never have any."""
+        if not self._stopping:
+            self._log.error("cannot start", worker="supervisor", error=str(error))
+            self._stop(exit_codes.FAILED)
 
     @property
     def _stopping(self) -> bool:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 
 from taskq import __version__, log
 from taskq.broker import embedded
 from taskq.broker.broker import Broker
 from taskq.clock import SYSTEM_CLOCK
 from taskq.config import Sourced, WorkerSettings, mask
+from taskq.errors import NotPermitted, TaskqError
 from taskq_workers.bell import Bell
 from taskq_workers.board import Board
 from taskq_workers.channel import Channel, Message
@@ -45,7 +46,7 @@ def run_worker(order: Order) -> int:
         Signals(),
         SYSTEM_CLOCK,
         log.logger(),
-        lambda introduction: greet(order, introduction),
+        lambda introduction: greet(order, introduction, supervisor.refused),
     )
     return supervisor.run()
 
@@ -67,12 +68,21 @@ def _life(order: Order, name: str) -> Life:
     return life
 
 
-def greet(order: Order, introduction: Message) -> Lines:
-    """Say what this worker is, and make the supervisor's lines to the Redis that its children named."""
+def greet(order: Order, introduction: Message, refused: Callable[[TaskqError], object]) -> Lines:
+    """Say what this worker is, and make the supervisor's lines to the Redis that its children named.
+
+    `refused` gets the error where Redis does not even let its user begin.
+    """
     announce(order, introduction)
     url = introduction["url"]
     broker = Broker(embedded.resolve(url) if url.startswith("embedded:") else url, introduction["namespace"])
-    troubled = partial(tell_trouble, log.logger(), "supervisor")
+
+    def troubled(error: TaskqError | None) -> None:
+        if isinstance(error, NotPermitted) and not courier.proven:
+            refused(error)
+        else:
+            tell_trouble(log.logger(), "supervisor", error)
+
     courier = Courier(broker, SYSTEM_CLOCK, order.settings.patience, troubled)
     return Lines(courier, Bell(broker, order.settings.queues, SYSTEM_CLOCK))
 
