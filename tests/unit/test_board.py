@@ -37,6 +37,15 @@ def test_a_board_shows_what_has_begun_and_not_ended(board: Board) -> None:
     assert board.started() == A + B
 
 
+def test_a_job_that_has_ended_is_the_last_of_its_slot_until_the_next_begins(board: Board) -> None:
+    board.begin(0, A, 10.0)
+    board.begin(1, B)
+    board.end(0)
+    assert (board.started(), board.last(), board.overdue(1e12)) == (B, A + B, b"")
+    board.begin(0, C)
+    assert (board.started(), board.last()) == (C + B, C + B)
+
+
 def test_a_slot_shows_its_last_job(board: Board) -> None:
     board.begin(2, A, 5.0)
     board.begin(2, B)

@@ -575,6 +575,33 @@ def test_a_child_that_is_stopped_for_longer_than_a_lease_is_killed_and_nobody_is
     assert len(play.crew.children) == 2
 
 
+def test_a_child_that_has_closed_its_channel_and_lives_on_for_a_lease_is_killed_and_its_jobs_are_blamed(
+    play: Play,
+) -> None:
+    first, _ = play.open()
+    first.board.begin(0, A)
+    first.theirs.close()
+    play.settle()
+    play.pass_time(3.0 + 15.0)
+    assert first.process.code is None
+    play.pass_time(3.1)
+    play.settle()
+    assert first.process.code == -signal.SIGKILL
+    assert play.reaped == [("w0", A)]
+
+
+def test_a_job_that_has_ended_is_blamed_for_the_death_of_its_process_like_one_that_runs(play: Play) -> None:
+    """`reap` counts a loss only where the process still holds the job: there its outcome has not been written."""
+    first, _ = play.open()
+    first.board.begin(0, A)
+    first.board.end(0)
+    first.board.begin(1, B)
+    first.process.end(1)
+    play.settle()
+    assert play.reaped == [("w0", A + B)]
+    assert ("process died", {"worker": "w0", "exit": "exit code 1", "running": 1}) in play.log.lines
+
+
 def test_a_child_that_goes_on_in_time_is_left_alone(play: Play) -> None:
     first, _ = play.open()
     for _ in range(4):

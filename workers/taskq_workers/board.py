@@ -1,10 +1,11 @@
 """The board: a little memory that a child shares with its supervisor: what it has done, and which jobs it has started.
 
     tally 8 bytes each: jobs ended well, jobs dead, jobs given back, outcomes dropped
-    row   16 bytes id | 8 bytes hard deadline (monotonic seconds, 0: none)      id of zeros: the row is free
+    row   16 bytes id | 8 bytes hard deadline (monotonic seconds, 0: none, -1: it has ended)      id of zeros: none yet
 
-One row for each slot. The child writes without a lock, the supervisor reads when it sends a heartbeat and when the
-child is dead; so a job that had started when its process died is known even after a SIGKILL.
+One row for each slot; it shows the last job even when that has ended, as its outcome may not be written yet. The child
+writes without a lock, the supervisor reads when it sends a heartbeat and when the child is dead; so a job that had
+started when its process died is known even after a SIGKILL.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 
 _TALLY = struct.Struct("=4Q")
 _ROW = struct.Struct("=16sd")
-_FREE = bytes(_ROW.size)
+_ENDED = struct.pack("=d", -1.0)
 _NOBODY = bytes(16)
 
 
@@ -49,13 +50,22 @@ class Board:
         _ROW.pack_into(self._memory, _TALLY.size + row * _ROW.size, job_id, hard_deadline)
 
     def end(self, row: int) -> None:
-        """Slot `row` is free."""
-        start = _TALLY.size + row * _ROW.size
-        self._memory[start : start + _ROW.size] = _FREE
+        """The job in slot `row` has ended."""
+        end = _TALLY.size + (row + 1) * _ROW.size
+        self._memory[end - len(_ENDED) : end] = _ENDED
 
     def started(self) -> bytes:
         """The ids of all jobs that are running, joined."""
-        return b"".join(job_id for job_id, _ in _ROW.iter_unpack(self._memory[_TALLY.size :]) if job_id != _NOBODY)
+        rows = _ROW.iter_unpack(self._memory[_TALLY.size :])
+        return b"".join(job_id for job_id, deadline in rows if deadline >= 0 and job_id != _NOBODY)
+
+    def last(self) -> bytes:
+        """The ids of all jobs that are running, or were the last in their slot, joined.
+
+        If the process dies, each of them that it still holds may be why: some kill it just after they have ended.
+        """
+        rows = _ROW.iter_unpack(self._memory[_TALLY.size :])
+        return b"".join(job_id for job_id, _ in rows if job_id != _NOBODY)
 
     def overdue(self, now: float) -> bytes:
         """The ids of jobs that are past their hard deadline, joined."""

@@ -30,8 +30,8 @@ class Berth:
 class Child:
     """One child.
 
-    `blamed`: the ids that are counted a loss when it dies; None for all that it had started. `size_at_start`: bytes of
-    memory that it took when it was ready; 0 where nobody asks.
+    `blamed`: the ids that are counted a loss when it dies; None for all that it had started, and not written.
+    `size_at_start`: bytes of memory that it took when it was ready; 0 where nobody asks.
     """
 
     berth: Berth
@@ -41,6 +41,7 @@ class Child:
     ready: bool = False
     leaving: bool = False
     mute: bool = False
+    mute_since: float | None = None
     stopped_since: float | None = None
     size_at_start: int = 0
     blamed: bytes | None = None
@@ -67,7 +68,7 @@ class Child:
             os.kill(self.process.pid, signal.SIGQUIT)
 
     def losses(self) -> bytes:
-        return self.board.started() if self.blamed is None else self.blamed
+        return self.board.last() if self.blamed is None else self.blamed
 
     def bury(self) -> int:
         """It has ended: free what it had. The answer is its exit code."""

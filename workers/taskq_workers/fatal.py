@@ -19,5 +19,7 @@ def or_die(work: Callable[..., object], *args: Any) -> None:
     try:
         work(*args)
     except BaseException:
-        traceback.print_exc()
-        os._exit(exit_codes.FAILED)
+        try:
+            traceback.print_exc()
+        finally:  # also where a job has broken stderr, or `print`
+            os._exit(exit_codes.FAILED)

@@ -165,9 +165,12 @@ class AsyncLane:
     def _launch(self) -> None:
         while self._inbox and self._rows:
             with suppress(IndexError):
-                task = self._loop.create_task(self._run(self._inbox.popleft(), self._rows.popleft()))
-                self._tasks.add(task)
-                task.add_done_callback(self._ended)
+                or_die(self._begin, self._inbox.popleft(), self._rows.popleft())
+
+    def _begin(self, job: Claimed, row: int) -> None:
+        task = self._loop.create_task(self._run(job, row))
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
 
     def _run_forever(self) -> None:
         """A job can stop the loop, or have a task of its own exit: that ends neither the loop nor the other jobs."""

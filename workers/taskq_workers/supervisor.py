@@ -241,7 +241,7 @@ class Supervisor:
     def _ended(self, child: Child) -> None:
         self._crew.children.remove(child)
         self._tally += child.board.tally()
-        started, code = child.losses(), child.bury()
+        running, started, code = len(child.board.started()) // 16, child.losses(), child.bury()
         if child.ready:
             self._reap(child.berth.epoch, started, certain=child.blamed is not None)
         self._collect_orphans()
@@ -249,7 +249,7 @@ class Supervisor:
             self._lines.bell.hang_up()
         due = child.leaving or self._stopping or child.berth.solo
         if not due or (child.leaving and code != exit_codes.OK and child.blamed is None):
-            self._log.warning("process died", worker=child.berth.epoch, exit=_cause(code), running=len(started) // 16)
+            self._log.warning("process died", worker=child.berth.epoch, exit=_cause(code), running=running)
         if not due:
             self._fill_place(child)
         self._recycling.ended(child, self._clock.monotonic())
@@ -292,6 +292,7 @@ class Supervisor:
         self._times.beat = now + self._settings.beat
         for child in self._crew.children:
             self._inspect(child, now)
+            self._end_if_mute(child, now)
         started = {child.berth.epoch: child.board.started() for child in self._crew.children if child.ready}
         self._ask("heartbeat", calls.heartbeat(self._settings.lease, self._settings.outage_gap, started), self._beaten)
 
@@ -312,6 +313,14 @@ class Supervisor:
         if overdue:
             self._log.error("killed", worker=child.berth.epoch, why="a job holds the GIL beyond its hard time limit")
             child.kill(overdue)
+
+    def _end_if_mute(self, child: Child, now: float) -> None:
+        """Kill a process that has closed its channel, and lives on for a lease: a job made another program of it."""
+        if child.mute_since is None:
+            child.mute_since = now if child.mute else None
+        elif now - child.mute_since > self._settings.lease:
+            self._log.error("killed", worker=child.berth.epoch, why="it has closed its channel; is it another program?")
+            child.process.kill()
 
     def _beaten(self, beat: Beat) -> None:
         for child in self._crew.children:
