@@ -114,6 +114,11 @@ def _take(found: Journals, pid: int, running: dict[str, Execution], words: list[
             running[serial] = run
             found.executions.append(run)
         case ["end", serial, at]:
-            running[serial].end = float(at)
+            _end(running, serial, float(at))
         case _:
             raise ValueError(f"no line of a journal: {' '.join(words)}")
+
+
+def _end(running: dict[str, Execution], serial: str, at: float) -> None:
+    if serial in running:  # in the journal of a copy, made by a fork in a job, nothing has started
+        running[serial].end = at
