@@ -305,7 +305,6 @@ def subject_at(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
         (exchange, "PATIENCE", 0.5),
         (bell, "BLOCK", 0.1),
         (bell, "PATIENCE", 0.5),
-        (bell, "PAUSE", 0.05),
     ):
         monkeypatch.setattr(module, name, seconds)
     monkeypatch.setattr("taskq.results.BLOCK", 0.1)

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 import pytest
+import redis
 
 from taskq.broker import calls
 from taskq.broker.broker import Broker
@@ -178,6 +179,14 @@ def test_a_sentinel_url_says_whom_to_ask_and_how_to_log_in(url: str, hosts: Any,
     assert whom.server("h", 1).replace("/ca", "%2Fca") == server
     assert whom.sentinel("h", 1).replace("/ca", "%2Fca") == sentinel
     assert pool_for(url).make_connection()
+
+
+def test_sentinels_and_servers_are_spoken_to_by_tls_where_the_url_says_so() -> None:
+    pool: Any = pool_for("sentinels://s1,s2/main?ssl_ca_certs=/ca")
+    asked = [sentinel.connection_pool for sentinel in pool.sentinel_manager.sentinels]
+    assert [issubclass(each.connection_class, redis.SSLConnection) for each in (pool, *asked)] == [True] * 3
+    assert {each.connection_kwargs["ssl_ca_certs"] for each in (pool, *asked)} == {"/ca"}
+    assert all(each.connection_kwargs["ssl_check_hostname"] for each in (pool, *asked))
 
 
 @pytest.mark.parametrize(

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 
 from taskq.broker import calls
 from taskq.broker.broker import Broker
 from taskq.broker.keys import SOLO, bells
 from taskq.broker.link import Link, values
+from taskq.broker.reconnect import Reconnect
 from taskq.clock import Clock
 from taskq.errors import TaskqError
 
 BLOCK = 2.0
 PATIENCE = BLOCK + 3.0
-PAUSE = 1.0
 
 
 class Bell:
@@ -24,6 +25,7 @@ class Bell:
         self._timer = broker.key("wake", "timer")
         self._solo = bells(broker.prefix, tuple(queues), (SOLO,))
         self._again_at = 0.0
+        self._reconnect = Reconnect()
 
     @property
     def waiting(self) -> bool:
@@ -47,7 +49,7 @@ class Bell:
         try:
             self._link.send(calls.doorbell([self._timer, *(self._solo if solo else [])], BLOCK))
         except TaskqError:
-            self._again_at = now + PAUSE
+            self._pause()
 
     def answer(self) -> str:
         """Which bell rang: "timer", "solo", or "" for none."""
@@ -57,11 +59,15 @@ class Bell:
         try:
             (key,) = values(self._link.receive())
         except TaskqError:
-            self._again_at = self._clock.monotonic() + PAUSE
+            self._pause()
             return ""
+        self._reconnect.succeeded()
         if key is None:
             return ""
         return "timer" if key == self._timer else "solo"
+
+    def _pause(self) -> None:
+        self._again_at = self._clock.monotonic() + self._reconnect.failed(random.random())
 
     def hang_up(self) -> None:
         """Listen anew at once, maybe to other bells."""
