@@ -54,7 +54,8 @@ class Job(Generic[R]):
         `timeout` is in seconds (or "10m", or a timedelta); None waits for ever. Raises the task's own exception where
         its type is built in or registered with the app (`__cause__` shows the worker's traceback), else TaskFailed;
         JobCancelled, TimeLimitExceeded, WorkerLost, UnknownTask, ResultNotStored for what else can become of a job;
-        ResultTimeout; JobNotFound where the result expired or was never stored (`result_ttl=0`); BrokerUnavailable.
+        ResultTimeout; JobNotFound where the result expired or was never stored (`result_ttl=0`); MalformedJob where
+        what is stored cannot be read, or a newer taskq wrote it; BrokerUnavailable.
         """
         (outcome,) = self._post.wait([self.raw], limit(timeout))
         return cast("R", read(outcome, self._post.exceptions))

@@ -369,6 +369,8 @@ def test_every_command_shows_what_is_no_job_without_an_error(bench: Bench, conso
         ["queues", "show", "default"],
         ["workers", "list"],
         ["dead", "list"],
+        ["audit"],
+        ["doctor"],
         *(["jobs", "list", "--state", state] for state in ("queued", "delayed", "parked", "dead", "running")),
         *(["jobs", "show", show(member_id(bad))] for bad in ids[:5]),
     ]

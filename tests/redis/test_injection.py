@@ -141,7 +141,16 @@ def populate(broker: Broker, text: str) -> None:
 def test_what_a_command_prints_obeys_nothing(broker: Broker, console: Console, text: str, terminal: bool) -> None:
     populate(broker, text)
     console.terminal = terminal
-    lists = ["status", "queues list", "queues show default", "workers list", "dead list", "jobs list"]
+    lists = [
+        "status",
+        "audit",
+        "doctor",
+        "queues list",
+        "queues show default",
+        "workers list",
+        "dead list",
+        "jobs list",
+    ]
     shows = [f"jobs show {place}" for place in ("dead", "running", "queued", "delayed", "done")]
     for command in [*lists, *shows, "dead show dead"]:
         said = console(*command.split())
