@@ -285,7 +285,7 @@ def _worker_row(epoch: bytes, lease: int, held: list[bytes], flat: list[bytes]) 
 
 
 def trace(most: int, lists: Sequence[Bookmark], epochs: Sequence[str], ids: Sequence[bytes]) -> Call[Trace]:
-    """Up to `most` further members of each list, and what there is of up to 500 jobs, all at one instant.
+    """Up to `most` further members of each list, and what there is of up to 250 jobs, all at one instant.
 
     Jobs are looked for in the queues and under the routes of `lists`, and in the holdings of all epochs, also `epochs`.
     """
@@ -311,7 +311,7 @@ def mend(
     unused: bytes,
     record: bytes,
 ) -> Call[list[str]]:
-    """Leave up to 200 (id, "list:distance ..." where it was seen) jobs in one place; no answer where lists moved on.
+    """Leave up to 100 (id, "list:distance ..." where it was seen) jobs in one place; no answer where lists moved on.
 
     `unused` is an id that no job has, `record` the outcome of dead letters that lost theirs.
     """

@@ -1,6 +1,6 @@
 -- trace: what stands of some jobs everywhere but in line, and at the same instant the next part of some ready lists.
 -- ARGV: 1 most members of a part, 2 how many lists N, 3 how many epochs E whose holdings count though nobody knows them,
---       then N times route, mark, read, edge (see stretch), then E epochs, then ids, up to 500
+--       then N times route, mark, read, edge (see stretch), then E epochs, then ids, up to 250
 -- returns: {for each list {how many are left, members, newer members} or {} where its place is lost,
 --          for each id what there is of it: 'body', 'record', 'cancelled', 'attempts', 'losses', 'awaited', and its places}
 -- uses: jobs result ready delayed parked dead held workers fenced attempts losses cancelled awaited

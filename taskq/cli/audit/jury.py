@@ -16,7 +16,7 @@ from taskq.cli.audit.suspects import Suspect
 from taskq.codec import HARD_LIMIT, decode_job
 from taskq.errors import MalformedJob
 
-LOOK, MEND, BODIES = 500, 200, 50
+LOOK, MEND, BODIES = 250, 100, 50
 """How many jobs at once are looked at, mended, and have their bodies read."""
 _ENDED: frozenset[str] = frozenset({"lost", "double", "undead"})
 """What a job looks like that came to its end while the survey went on."""
