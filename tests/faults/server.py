@@ -9,7 +9,7 @@ the server answers again, on the same socket. Directed tests say what they want 
     done.undone    ids of jobs whose moves Redis lost: these may run again, whatever became of them
 
 A server for all of them is started by `fragile()`. What needs more than a plain server is apart: a clock that can be
-moved (tests/support/server_clock.py), a primary with a replica (tests/support/pair.py).
+moved (tests/support/moved_clock.py), a primary with a replica (tests/support/pair.py).
 """
 
 from __future__ import annotations
@@ -158,6 +158,14 @@ def disk_full(server: Server, spare: int = 0) -> Iterator[None]:
         with suppress(ProcessLookupError):
             resource.prlimit(server.pid, files, before)
         server.start()
+        while not _writes(server):  # it was about to end
+            server.start()
+
+
+def _writes(server: Server) -> bool:
+    with suppress(OSError):
+        return bool(ask(server.url, "SET taskq-test-probe x PX 1"))
+    return False
 
 
 @contextmanager

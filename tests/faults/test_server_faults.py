@@ -25,6 +25,7 @@ from tests.faults.server import (
     squeezed,
     unblock,
 )
+from tests.process import jobs
 from tests.support.scene import at_work
 from tests.support.servers import ask, binaries
 
@@ -95,8 +96,10 @@ def test_the_server_hangs_beyond_the_lease(server: Server) -> None:
         scene.settle()
 
 
-def test_memory_runs_out_and_comes_back(server: Server) -> None:
+def test_memory_runs_out_and_workers_go_on_until_the_queue_is_empty(server: Server) -> None:
     with at_work(server.url) as scene:
+        waiting = jobs.nap.enqueue_many([(0.05,)] * 200)
         with squeezed(server):
             assert isinstance(scene.producer.wait_for_a_refusal(), QueueFull)
+            assert [job.result(20) for job in waiting] == [0.05] * 200
         scene.settle()

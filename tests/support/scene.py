@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import signal
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
 
 import pytest
 
@@ -72,7 +73,9 @@ def left_over(census: Census) -> Census:
 
 
 @contextmanager
-def at_work(url: str, *flags: str, every: float = 0.005) -> Iterator[Scene]:
+def at_work(
+    url: str, *flags: str, every: float = 0.005, environ: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[Scene]:
     """A worker that runs what a producer enqueues; at least 20 jobs have started."""
     broker = Broker(url)
     with TemporaryDirectory(prefix="taskq-") as folder, pytest.MonkeyPatch.context() as patch:
@@ -81,7 +84,7 @@ def at_work(url: str, *flags: str, every: float = 0.005) -> Iterator[Scene]:
             patch.setenv(name, value)
         jobs.app.use(broker)
         try:
-            with worker(url, *(flags or FLAGS)) as started, Producer(every=every) as producer:
+            with worker(url, *(flags or FLAGS), **environ) as started, Producer(every=every) as producer:
                 journal.wait_for("nap", 20)
                 yield Scene(broker, journal, started, producer)
         finally:
