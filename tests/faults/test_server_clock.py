@@ -16,7 +16,7 @@ from tests.faults.server import fragile
 from tests.process import jobs
 from tests.support.moved_clock import MovedClock
 from tests.support.scene import Scene, at_work
-from tests.support.servers import ask, binaries, server_binary_or_skip
+from tests.support.servers import ask, binaries, kinds, server_binary_or_skip
 from tests.support.workers import worker
 
 HOUR = 3600
@@ -29,7 +29,7 @@ def clock(tmp_path: Path) -> MovedClock:
     return MovedClock(tmp_path / "server")
 
 
-@pytest.fixture(params=sorted(binaries()) or ["none"])
+@pytest.fixture(params=kinds())
 def server(request: pytest.FixtureRequest, clock: MovedClock) -> Iterator[Server]:
     with fragile(clock.wrap(server_binary_or_skip(binaries().get(request.param)))) as server:
         yield server

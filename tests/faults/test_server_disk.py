@@ -12,10 +12,10 @@ from taskq.broker.embedded import Server
 from taskq.errors import BrokerUnavailable
 from tests.faults.server import DURABLE, disk_full, fragile, small_disk
 from tests.support.scene import at_work
-from tests.support.servers import ask, binaries, ends, server_binary_or_skip
+from tests.support.servers import ask, binaries, ends, kinds, server_binary_or_skip
 
 
-@pytest.fixture(params=sorted(binaries()) or ["none"])
+@pytest.fixture(params=kinds())
 def binary(request: pytest.FixtureRequest) -> str | None:
     return binaries().get(request.param)
 

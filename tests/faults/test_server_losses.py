@@ -13,10 +13,10 @@ from taskq.ids import named_id
 from tests.faults.server import crash, fragile, tear
 from tests.support import aof
 from tests.support.scene import at_work
-from tests.support.servers import binaries
+from tests.support.servers import binaries, kinds
 
 
-@pytest.fixture(params=sorted(binaries()) or ["none"])
+@pytest.fixture(params=kinds())
 def binary(request: pytest.FixtureRequest) -> str | None:
     return binaries().get(request.param)
 

@@ -18,7 +18,7 @@ from taskq.errors import BrokerUnavailable
 from tests.faults.server import crash, fragile
 from tests.process import jobs
 from tests.support.scene import at_work
-from tests.support.servers import binaries
+from tests.support.servers import binaries, kinds
 from tests.support.workers import worker
 
 OUTAGE = float(os.environ.get("TASKQ_OUTAGE", "1.5"))
@@ -28,7 +28,7 @@ RESUMED = 3.0
 pytestmark = pytest.mark.timeout(120 + 2 * OUTAGE)
 
 
-@pytest.fixture(params=sorted(binaries()) or ["none"])
+@pytest.fixture(params=kinds())
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
     with fragile(binaries().get(request.param)) as server:
         yield server

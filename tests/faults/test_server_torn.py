@@ -18,7 +18,7 @@ from tests.support import aof
 from tests.support.bench import Bench
 from tests.support.census import Census, one_place, take_census
 from tests.support.clock import FakeClock
-from tests.support.servers import binaries
+from tests.support.servers import binaries, kinds
 
 Act = Callable[[Bench], object]
 SCRIPTS: dict[str, tuple[Act, Act]] = {
@@ -67,7 +67,7 @@ def cut_within(at: int, act: Act, then: Act, binary: str | None) -> int:
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-@pytest.mark.parametrize("binary", sorted(binaries()) or ["none"])
+@pytest.mark.parametrize("binary", kinds())
 def test_a_script_torn_at_any_of_its_commands_has_not_happened_however_often_the_server_starts(
     binary: str, script: str
 ) -> None:

@@ -1,4 +1,4 @@
-"""Work going on, for a test to disturb: a producer, a worker and a journal on one server; then the promises checked.
+"""Work going on, for a test to disturb: clients, a worker and a journal on one server; then the promises checked.
 
 with at_work(server.url) as scene:
     crash(server)
@@ -23,7 +23,7 @@ from taskq.job import Job
 from tests.process import jobs
 from tests.support.census import Census, one_place, take_census
 from tests.support.journal import Journal
-from tests.support.producer import Producer
+from tests.support.producer import Producer, Waiter
 from tests.support.workers import Worker, worker
 
 WAIT = 60
@@ -40,6 +40,7 @@ class Scene:
     journal: Journal
     worker: Worker
     producer: Producer
+    waiter: Waiter
 
     def settle(self, missing: Collection[bytes] = (), undone: Collection[bytes] = ()) -> list[Job[float]]:
         """Let more jobs run, stop everything, and check the promises; the answer is what was acknowledged.
@@ -50,7 +51,8 @@ class Scene:
         self.journal.wait_for("nap", len(self.journal.entries("nap")) + 20)
         acknowledged = self.producer.stop()
         kept = [job for job in acknowledged if job.raw not in missing]
-        assert {job.result(WAIT) for job in kept} == {self.producer.seconds}
+        got = self.waiter.finish(WAIT)
+        assert {got[job.raw] for job in kept} == {self.producer.seconds}
         self.worker.signal(signal.SIGTERM)
         assert self.worker.end() == 0
         exempt = {job.id for job in acknowledged if job.raw in undone}
@@ -86,7 +88,9 @@ def at_work(
         try:
             with worker(url, *(flags or FLAGS), **environ) as started, Producer(every=every) as producer:
                 journal.wait_for("nap", 20)
-                yield Scene(broker, journal, started, producer)
+                waiter = Waiter(producer.on_its_way)
+                waiter.start()
+                yield Scene(broker, journal, started, producer, waiter)
         finally:
             jobs.app.close()
             journal.close()

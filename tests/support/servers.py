@@ -37,6 +37,12 @@ def binaries() -> dict[str, str]:
     return {name: path for name, path in found.items() if path}
 
 
+def kinds() -> list[str]:
+    """Keys of `binaries` to run slow tests with: one, or with TASKQ_TEST_SERVERS=all each of this machine."""
+    found = sorted(binaries()) or ["none"]
+    return found if os.environ.get("TASKQ_TEST_SERVERS") == "all" else found[:1]
+
+
 def ask(url: str, command: str) -> str:
     """The reply to one inline command, as it came, from the server at a `unix://` URL."""
     with socket.socket(socket.AF_UNIX) as connection:
