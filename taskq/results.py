@@ -26,8 +26,9 @@ from taskq.errors import CLOSED, BrokerError, JobNotFound
 from taskq.ids import show
 
 BLOCK = 2.0
-FORGOTTEN_AFTER = 30.0
-"""Seconds of standing still (SIGSTOP, a sleeping laptop) after which replies may have expired: ask for all again."""
+ASK_AGAIN_AFTER = 30.0
+"""Seconds after which a client asks for all it waits for: what it was told may have expired meanwhile (it was stopped,
+the server's clock jumped), or an operator has deleted it."""
 PAGE = 500
 """How many outcomes are asked for in one call."""
 Answers = Sequence[bytes | None]
@@ -36,7 +37,7 @@ Page = tuple[Sequence[bytes], Call[Answers]]
 
 
 class Mailbox:
-    """Futures for the outcome records of jobs. Thread-safe. `clock` measures how long the thread stood still."""
+    """Futures for the outcome records of jobs. Thread-safe. `clock` says when to ask again."""
 
     def __init__(self, broker: Broker, clock: Clock = SYSTEM_CLOCK):
         self._broker = broker
@@ -112,9 +113,9 @@ class Mailbox:
         asked = self._clock.monotonic()
         while self._wait_for_waiters():
             try:
-                if self._clock.monotonic() - asked > FORGOTTEN_AFTER:
+                if self._clock.monotonic() - asked > ASK_AGAIN_AFTER:
                     self._fetch(link, list(self._waiting))
-                asked = self._clock.monotonic()
+                    asked = self._clock.monotonic()
                 self._fetch(link, self._told(link))
                 backoff.succeeded()
             except BrokerError:
