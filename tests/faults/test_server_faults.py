@@ -50,6 +50,7 @@ def test_the_server_is_killed_and_started(server: Server) -> None:
     with at_work(server.url) as scene:
         crash(server)
         scene.settle()
+        assert not scene.producer.refused
 
 
 def test_the_server_is_stopped_beyond_the_lease(server: Server) -> None:

@@ -61,6 +61,7 @@ def test_an_old_primary_that_comes_back_as_a_replica_takes_nothing_and_is_left_a
         servers.part()
         servers.change_over()
         servers.replica.kill()
+        scene.make_impatient()
         servers.replica.start()
         servers.follow()
         servers.point_at(servers.replica)

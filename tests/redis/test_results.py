@@ -32,8 +32,8 @@ def wait_for(bench: Bench, mailbox: Mailbox, name: str) -> Future[bytes]:
 
 
 def let_time_pass(bench: Bench, mailbox: Mailbox) -> None:
-    """More than it takes to ask again, in steps during which the mailbox is busy with other jobs."""
-    for number in range(3):
+    """Twice what it takes to ask again, in steps during which the mailbox is busy with other jobs."""
+    for number in range(4):
         bench.clock.advance(ASK_AGAIN_AFTER / 2)
         future = wait_for(bench, mailbox, f"busy{number}")
         bench.beat(w1="")

@@ -42,6 +42,10 @@ class Scene:
     producer: Producer
     waiter: Waiter
 
+    def make_impatient(self) -> None:
+        """From now on an enqueue is refused at once where it would have waited for Redis to come back."""
+        self.broker.patience = 0.0
+
     def settle(self, missing: Collection[bytes] = (), undone: Collection[bytes] = ()) -> list[Job[float]]:
         """Let more jobs run, stop everything, and check the promises; the answer is what was acknowledged.
 
