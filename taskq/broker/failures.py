@@ -38,7 +38,7 @@ def is_unknown_script(reply: object) -> bool:
 def translate(error: BaseException, url: str) -> Exception:
     """`error` of redis-py as one of ours. `url` is shown masked."""
     text = re.sub(r"^Error \S+ (while )?connecting to .*?\. ", "", str(error)).strip().rstrip(".")
-    text = _PLACE.sub("", _IN_SCRIPT.sub("", text.removeprefix("ERR ")))
+    text = _PLACE.sub("", _IN_SCRIPT.sub("", text.removeprefix("ERR "))).rstrip(".")
     return next(make(text, url, error) for applies, make in _KINDS if applies(error, text))
 
 

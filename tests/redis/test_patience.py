@@ -64,7 +64,7 @@ def seconds_until_given_up(ask: Callable[[], object], why: str) -> float:
 FAULTS: dict[str, tuple[Any, str]] = {
     "reset": (reset, "cannot reach Redis"),
     "silence": (silence, "cannot reach Redis"),
-    "demoted": (say(b"-READONLY You can't write against a read only replica.\r\n"), "cannot use Redis .*READONLY"),
+    "demoted": (say(b"-READONLY You can't write against a read only replica.\r\n"), "cannot use Redis .*read only"),
     "no Redis": (say(b"HTTP/1.1 400 Bad Request\r\n\r\n"), "what answers there is no Redis"),
 }
 

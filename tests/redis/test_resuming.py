@@ -12,7 +12,7 @@ import queue
 import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, suppress
 from typing import Any
 
@@ -24,7 +24,7 @@ from taskq.broker.call import Call
 from taskq.broker.records import Claimed
 from taskq.broker.wire import Wire
 from taskq.clock import SYSTEM_CLOCK
-from taskq.errors import BrokerError, TaskqError
+from taskq.errors import BrokerError, BrokerUnavailable, TaskqError
 from taskq.lifecycle import Finish
 from taskq.outbox import Outbox
 from taskq.results import Mailbox
@@ -264,16 +264,19 @@ class Producer(Subject):
 
     def struggle(self) -> Callable[[], object]:
         """Who asks meanwhile has an answer, soon after it can be had."""
-        asked: Future[int] = Future()
-        threading.Thread(target=lambda: asked.set_result(self._ask_again()), daemon=True).start()
+        pool = ThreadPoolExecutor(1)
+        asked = pool.submit(self._ask_again)
+        pool.shutdown(wait=False)
         return lambda: asked.result(WAIT)
 
     def _ask_again(self) -> int:
-        """A wrong password is an error at once: the application asks again."""
+        """A wrong password is an error at once: the application asks again. What may pass is none."""
         until = SYSTEM_CLOCK.monotonic() + WAIT
         while True:
             try:
                 return self.ask()
+            except BrokerUnavailable:
+                raise
             except BrokerError:
                 if SYSTEM_CLOCK.monotonic() > until:
                     raise
