@@ -3,7 +3,8 @@
     intent  token                            a producer is about to enqueue
     ack     token job                        its enqueue returned
     refused token                            it raised, and nothing can have been stored
-    cancel  token                            `cancel()` said that it will not run
+    cancelling token                         a producer is about to cancel it
+    cancelled token                          `cancel()` said that it will not run
     told    token value                      `result()` returned this
     start   token job attempt fence serial   an execution begins (`job`: its id as 26 characters, here and above)
     end     serial                           it ends (`serial` is unique in its process)
@@ -77,6 +78,7 @@ class Journals:
     intents: dict[str, float] = field(default_factory=dict)
     acks: dict[str, str] = field(default_factory=dict)
     refused: set[str] = field(default_factory=set)
+    cancelling: set[str] = field(default_factory=set)
     cancelled: set[str] = field(default_factory=set)
     told: dict[str, set[str]] = field(default_factory=dict)
     executions: list[Execution] = field(default_factory=list)
@@ -103,10 +105,8 @@ def _take(found: Journals, pid: int, running: dict[str, Execution], words: list[
             found.intents[token] = float(at)
         case ["ack", token, job, _]:
             found.acks[token] = job
-        case ["refused", token, _]:
-            found.refused.add(token)
-        case ["cancel", token, _]:
-            found.cancelled.add(token)
+        case ["refused" | "cancelling" | "cancelled" as what, token, _]:
+            {"refused": found.refused, "cancelling": found.cancelling, "cancelled": found.cancelled}[what].add(token)
         case ["told", token, value, _]:
             found.told.setdefault(token, set()).add(value)
         case ["start", token, job, attempt, fence, serial, at]:

@@ -105,9 +105,10 @@ class Producer(threading.Thread):
             self.curious.put((token, job))
 
     def _cancel(self, token: str, job: Job[str]) -> None:
+        journals.note("cancelling", token)
         try:
             if job.cancel():
-                journals.note("cancel", token)
+                journals.note("cancelled", token)
         except BrokerError:
             return
 

@@ -20,13 +20,15 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from statistics import median
 
+from taskq.broker.calls import LOSS_LIMIT
 from tests.faults.journals import Execution, Journals
 
 SLACK = 1.0
 """Seconds from the end of an execution until its outcome is in Redis, on a machine with other things to do."""
 RESUME = 3.0
 """Seconds from the end of a fault until what it held up is in Redis: a process tries again every two at the latest."""
-LOSS_LIMIT = 3
+NEAR = 10.0
+"""Seconds around an execution of which a finding tells the faults."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,74 +94,85 @@ class Verdict:
 
 def judge(seen: Evidence) -> Verdict:
     """What of it contradicts the promises."""
-    verdict = Verdict(list(seen.wrong))
-    missing = frozenset().union(*(fault.missing for fault in seen.faults))
-    undone = frozenset().union(*(fault.undone for fault in seen.faults))
-    runs = defaultdict[str, list[Execution]](list)
-    for run in seen.journals.executions:
-        runs[run.token].append(run)
-    verdict.findings += _lost(seen, missing | undone, verdict)
-    verdict.findings += _unexpected(seen, runs, undone)
-    verdict.findings += _outcomes(seen, runs, undone)
-    verdict.findings += _duplicates(seen, runs, undone, verdict)
-    return verdict
+    return _Judge(seen).verdict
 
 
-def _lost(seen: Evidence, excused: frozenset[str], verdict: Verdict) -> Iterator[str]:
-    for token, job in seen.journals.acks.items():
-        if seen.finals.get(token) is None and token not in seen.journals.cancelled:
-            if job in excused:
-                verdict.excused.add(token)
-            else:
-                yield f"lost: {token} ({job}) was acknowledged and has no outcome"
+class _Judge:
+    def __init__(self, seen: Evidence):
+        self._seen = seen
+        self._faults = [*seen.faults, *_own_deaths(seen.journals.executions)]
+        self._missing = frozenset().union(*(fault.missing for fault in seen.faults))
+        self._undone = frozenset().union(*(fault.undone for fault in seen.faults))
+        self._runs = defaultdict[str, list[Execution]](list)
+        for run in seen.journals.executions:
+            self._runs[run.token].append(run)
+        self.verdict = Verdict(list(seen.wrong))
+        for findings in (self._lost(), self._unexpected(), self._accepted(), self._stored(), self._duplicates()):
+            self.verdict.findings += findings
 
+    def _lost(self) -> Iterator[str]:
+        known = self._seen.journals
+        for token, job in known.acks.items():
+            if self._seen.finals.get(token) is None and token not in known.cancelling:
+                if job in self._missing | self._undone:
+                    self.verdict.excused.add(token)
+                else:
+                    yield f"lost: {token} ({job}) was acknowledged and has no outcome"
 
-def _unexpected(seen: Evidence, runs: dict[str, list[Execution]], undone: frozenset[str]) -> Iterator[str]:
-    known = seen.journals
-    for token, executions in runs.items():
-        if token not in known.intents:
-            yield f"unexpected: {token} was executed, and nobody enqueued it"
-        if token in known.refused:
-            yield f"unexpected: {token} was executed, and its enqueue had been refused"
-        if token in known.cancelled and known.acks.get(token) not in undone:
-            yield f"unexpected: {token} was executed by {executions[0].fence}, and had been cancelled"
+    def _unexpected(self) -> Iterator[str]:
+        known = self._seen.journals
+        for token, executions in self._runs.items():
+            if token not in known.intents:
+                yield f"unexpected: {token} was executed, and nobody enqueued it"
+            if token in known.refused:
+                yield f"unexpected: {token} was executed, and its enqueue had been refused"
+            if token in known.cancelled and known.acks.get(token) not in self._undone:
+                yield f"unexpected: {token} was executed by {executions[0].fence}, and had been cancelled"
 
+    def _accepted(self) -> Iterator[str]:
+        for job, times in self._seen.accepted.items():
+            if times > 1 and job not in self._undone:
+                yield f"two outcomes: {times} were accepted for job {job}"
 
-def _outcomes(seen: Evidence, runs: dict[str, list[Execution]], undone: frozenset[str]) -> Iterator[str]:
-    for job, times in seen.accepted.items():
-        if times > 1 and job not in undone:
-            yield f"two outcomes: {times} were accepted for job {job}"
-    for token, final in seen.finals.items():
-        if final is None or seen.journals.acks.get(token) in undone:
-            continue
-        told = seen.journals.told.get(token, set())
-        if final.value is not None and told - {final.value}:
-            yield f"two outcomes: {token} is {final.value}, and somebody was told {sorted(told)}"
-        if final.value is not None and final.value not in {run.name for run in runs[token] if run.end is not None}:
-            yield f"foreign: the result of {token}, {final.value}, is of no execution that came to its end"
-        lost = sum(run.end is None or _excuse(run, seen.faults, seen.lease) for run in runs[token])
-        if final.error == "WorkerLost" and lost < LOSS_LIMIT:
-            yield f"buried too early: {token} was lost {lost} times"
-
-
-def _duplicates(
-    seen: Evidence, runs: dict[str, list[Execution]], undone: frozenset[str], verdict: Verdict
-) -> Iterator[str]:
-    faults = [*seen.faults, *_own_deaths(seen.journals.executions)]
-    for token, executions in runs.items():
-        for first, again in pairwise(executions):
-            if first.attempt != again.attempt:
+    def _stored(self) -> Iterator[str]:
+        for token, final in self._seen.finals.items():
+            if final is None or self._seen.journals.acks.get(token) in self._undone:
                 continue
-            verdict.duplicates += 1
-            verdict.back_after += _back_after(first, again, faults)
-            if first.job not in undone and not _excuse(first, faults, seen.lease):
-                yield f"duplicate: {token} without a fault\n    {first}\n    {again}{_around(first, again, faults)}"
+            told, runs = self._seen.journals.told.get(token, set()), self._runs[token]
+            if final.value is not None and told - {final.value}:
+                yield f"two outcomes: {token} is {final.value}, and somebody was told {sorted(told)}"
+            if final.value is not None and final.value not in {run.name for run in runs if run.end is not None}:
+                yield f"foreign: the result of {token}, {final.value}, is of no execution that came to its end"
+            lost = sum(run.end is None or self._is_excused(run) for run in runs)
+            if final.error == "WorkerLost" and lost < LOSS_LIMIT:
+                yield f"buried too early: {token} was lost {lost} times{self._story(runs)}"
 
+    def _duplicates(self) -> Iterator[str]:
+        for token, executions in self._runs.items():
+            for first, again in pairwise(executions):
+                if first.attempt != again.attempt:
+                    continue
+                self.verdict.duplicates += 1
+                self.verdict.back_after += _back_after(first, again, self._faults)
+                if first.job not in self._undone and not self._is_excused(first):
+                    yield f"duplicate: {token} without a fault{self._story([first, again])}"
 
-def _excuse(run: Execution, faults: Sequence[Fault], lease: float) -> bool:
-    """Was there a fault that could keep the outcome of `run` from being stored? Its effects last two leases more."""
-    until = _unstored_until(run, faults)
-    return any(fault.touches(run) and fault.start <= until and run.start <= fault.end + 2 * lease for fault in faults)
+    def _is_excused(self, run: Execution) -> bool:
+        """Was there a fault that could keep its outcome from being stored? Its effects last two leases more."""
+        until, after = _unstored_until(run, self._faults), 2 * self._seen.lease
+        return any(
+            fault.touches(run) and fault.start <= until and run.start <= fault.end + after for fault in self._faults
+        )
+
+    def _story(self, runs: Sequence[Execution]) -> str:
+        """These executions, and what was done at that time, to whomever."""
+        start, end = runs[0].start - NEAR, max(run.end or run.start for run in runs) + NEAR
+        near = [
+            f"{fault.start:.3f} to {fault.end:.3f} {fault.what}, {sorted(fault.supervisors)} {sorted(fault.pids)}"
+            for fault in self._faults
+            if fault.end > start and fault.start < end
+        ]
+        return "".join(f"\n    {line}" for line in (*runs, *near))
 
 
 def _unstored_until(run: Execution, faults: Iterable[Fault]) -> float:
@@ -169,15 +182,6 @@ def _unstored_until(run: Execution, faults: Iterable[Fault]) -> float:
         if (fault.everywhere or fault.touches(run)) and fault.start <= until:
             until = max(until, fault.end + RESUME)
     return until
-
-
-def _around(first: Execution, again: Execution, faults: Iterable[Fault]) -> str:
-    """What was done at that time, to whomever."""
-    near = [fault for fault in faults if fault.end > first.start - 15 and fault.start < again.start]
-    return "".join(
-        f"\n    {fault.start:.3f} to {fault.end:.3f} {fault.what}, {sorted(fault.supervisors)} {sorted(fault.pids)}"
-        for fault in near
-    )
 
 
 def _back_after(first: Execution, again: Execution, faults: Sequence[Fault]) -> Iterator[float]:
