@@ -26,8 +26,9 @@ PATIENCE = 60.0
 class QueueLine:
     """One queue. `oldest`: seconds its first job has waited. Rates are per minute, p50 and p95 seconds of run time.
 
-    Within the window `ended` jobs came to an end, and `died` of them are dead letters. `paused`: by whom and when, or
-    None. `processes`: how many living worker processes work on it.
+    Within the window `ended` jobs came to an end, and `died` of them are dead letters; `dropped` outcomes were late,
+    from processes that had lost their jobs. `paused`: by whom and when, or None. `processes`: how many living worker
+    processes work on it.
     """
 
     name: str
@@ -43,6 +44,7 @@ class QueueLine:
     p95: float | None
     died: int
     ended: int
+    dropped: int
     paused: str | None
     processes: int
 
@@ -83,6 +85,7 @@ def picture(rows: Sequence[QueueRow], workers: Sequence[WorkerRow], now: float) 
             p95=quantile(row.counters, 0.95),
             died=row.counters.get("dead", 0),
             ended=row.counters.get("done", 0) + row.counters.get("dead", 0),
+            dropped=row.counters.get("dropped", 0),
             paused=row.paused,
             processes=processes[row.name],
         )

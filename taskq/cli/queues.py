@@ -76,11 +76,16 @@ def _details(session: Session, line: QueueLine, workers: list[str]) -> list[tupl
         ("running", line.running),
         ("parked", line.parked),
         ("dead", f"{line.dead}   {line.died} of them in the last {WINDOW} min"),
+        *([("dropped", f"{_late(line)} in the last {WINDOW} min")] if line.dropped else []),
         ("rates", f"in {line.came:.1f}/min   out {line.went:.1f}/min"),
         ("run time", f"p50 {p50}   p95 {p95}"),
         ("workers", "   ".join(workers) or "none"),
         ("next", f"taskq jobs list --queue {line.name}"),
     ]
+
+
+def _late(line: QueueLine) -> str:
+    return f"{count(line.dropped, 'outcome')} of workers that had been cut off or had stood still"
 
 
 @queues.command("pause")

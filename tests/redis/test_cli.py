@@ -163,6 +163,15 @@ def test_one_queue_is_shown_with_who_works_on_it(console: Console, site: Site) -
     assert data["p50"] == pytest.approx(0.003072)
 
 
+def test_a_queue_of_which_outcomes_came_too_late_says_how_many(console: Console, site: Site) -> None:
+    site.finish("a", 1)
+    assert "dropped" not in console("queues", "show", "default").out
+    site.broker.run(calls.commit("gone", [(ids.named_id("a") + b"default:io", 60, "b3", b"late")]))
+    said = console("queues", "show", "default")
+    assert " dropped   1 outcome of workers that had been cut off or had stood still in the last 10 min\n" in said.out
+    assert console("queues", "show", "default", "--json").data["dropped"] == 1
+
+
 @pytest.mark.parametrize("command", ["show", "purge"])
 def test_an_unknown_queue_is_not_found(console: Console, site: Site, command: str) -> None:
     site.enqueue("a")
