@@ -217,8 +217,8 @@ def test_a_host_whose_connections_a_firewall_has_forgotten_makes_new_ones_within
 
 def test_a_host_behind_a_slow_and_lossy_line_works_and_runs_nothing_twice(two: Site, journal: Journal) -> None:
     far, near = two.hosts
-    far.cable.delay, far.cable.jitter, far.cable.loss = 0.02, 0.03, 0.05
     with far.worker(*PATIENT) as worker, near.worker(*PATIENT) as other:
+        far.cable.delay, far.cable.jitter, far.cable.loss = 0.02, 0.03, 0.05
         enqueued = jobs.nap.enqueue_many([(0.1,)] * 100)
         assert {job.result(WAIT) for job in enqueued} == {0.1}
         assert {entry.pid for entry in journal.entries("nap")} <= {*worker.children(), *other.children()}

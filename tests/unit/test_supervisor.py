@@ -360,9 +360,18 @@ def test_an_app_that_breaks_while_the_worker_runs_stops_it_too_and_what_runs_may
     assert second.hears() == [{"stop": True}]
     second.process.end()
     play.settle()
-    play.courier.answer("reap", Reaped(0, 0, 0))
-    play.courier.answer("reap", Reaped(0, 0, 0))
+    for _ in range(3):
+        play.courier.answer("reap", Reaped(0, 0, 0))
     assert (play.over, play.code) == (True, exit_codes.BAD_APP)
+
+
+def test_a_child_that_dies_before_it_said_that_it_is_ready_may_have_registered_and_is_reaped(play: Play) -> None:
+    first, _ = play.open()
+    first.process.kill()
+    play.settle()
+    play.crew.born[-1].process.kill()
+    play.settle()
+    assert play.reaped == [("w0", b""), ("w2", b"")]
 
 
 def test_a_redis_that_is_not_there_at_first_stops_everything_with_its_code(play: Play) -> None:

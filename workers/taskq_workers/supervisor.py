@@ -242,8 +242,7 @@ class Supervisor:
         self._crew.children.remove(child)
         self._tally += child.board.tally()
         running, started, code = len(child.board.started()) // 16, child.losses(), child.bury()
-        if child.ready:
-            self._reap(child.berth.epoch, started, certain=child.blamed is not None)
+        self._reap(child.berth.epoch, started, certain=child.blamed is not None)  # even of one that was not ready
         self._collect_orphans()
         if child.berth.solo and self._lines is not None:
             self._lines.bell.hang_up()
