@@ -85,6 +85,7 @@ return found
 
 
 def row_of(name: bytes) -> tuple[str, str]:
+    """The row of the data model that a key is of, from its name without the namespace; and what follows its suffix."""
     for row, key in MODEL.items():
         suffix = key.suffix.encode()
         if name == suffix or (key.suffix.endswith(":") and name.startswith(suffix)):

@@ -889,6 +889,22 @@ def test_a_child_that_retires_while_it_finishes_has_no_second_successor(play: Pl
     assert len(play.crew.born) == 3
 
 
+def test_a_child_that_retires_before_its_turn_is_replaced_once(play: Play) -> None:
+    first, second = play.open()
+    successor = successor_of(play, first)
+    second.says(spent="it has run 500 jobs")
+    second.says(retiring="tasks.f did not stop at its time limit")
+    play.settle()
+    assert [child.berth.number for child in play.crew.children] == [0, 1, 0, 1]
+    play.crew.born[-1].says(ready=INTRODUCTION)
+    successor.says(ready=INTRODUCTION)
+    play.settle()
+    first.process.end()
+    play.settle()
+    play.pass_time(10.0)
+    assert len(play.crew.born) == 4
+
+
 def test_an_old_child_that_dies_as_it_finishes_is_told_with_what_it_ran(play: Play) -> None:
     first, _ = play.open()
     successor_of(play, first).says(ready=INTRODUCTION)

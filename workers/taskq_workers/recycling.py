@@ -68,7 +68,10 @@ class Recycling:
         """Start the successor of the child whose turn it is."""
         if now < self.due():
             return
-        old = next(iter(self._spent))
+        self._spent = {child: why for child, why in self._spent.items() if self._may_go(child)}
+        old = next(iter(self._spent), None)
+        if old is None:  # it has retired meanwhile, and has a successor
+            return
         self._why = self._spent.pop(old)
         self._old, self._successor, self._began = old, self.crew.start(old.berth.number), now
         self.log.info("recycling", worker=old.berth.epoch, successor=self._successor.berth.epoch, why=self._why)
