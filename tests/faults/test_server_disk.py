@@ -21,8 +21,7 @@ def binary(request: pytest.FixtureRequest) -> str | None:
 
 
 def test_a_server_that_syncs_now_and_then_refuses_writes_until_there_is_room(binary: str | None) -> None:
-    with fragile(binary, appendfsync="everysec") as server, at_work(server.url) as scene:
-        scene.make_impatient()
+    with fragile(binary, appendfsync="everysec") as server, at_work(server.url, patience=0) as scene:
         with disk_full(server):
             refusal = scene.producer.wait_for_a_refusal()
         assert isinstance(refusal, BrokerUnavailable)
@@ -31,17 +30,15 @@ def test_a_server_that_syncs_now_and_then_refuses_writes_until_there_is_room(bin
 
 
 def test_a_server_that_syncs_always_ends_and_has_lost_nothing_when_it_is_started_with_room(binary: str | None) -> None:
-    with fragile(binary) as server, at_work(server.url) as scene:
-        scene.make_impatient()
+    with fragile(binary) as server, at_work(server.url, patience=0) as scene:
         with ends(server.pid), disk_full(server, spare=1000):
             assert isinstance(scene.producer.wait_for_a_refusal(), BrokerUnavailable)
         scene.settle()
 
 
 def test_a_server_whose_snapshot_failed_refuses_writes_until_one_succeeds(binary: str | None) -> None:
-    with fragile(binary, appendonly="no") as server, at_work(server.url) as scene:
+    with fragile(binary, appendonly="no") as server, at_work(server.url, patience=0) as scene:
         ask(server.url, 'CONFIG SET save "3600 1"')  # else a server does not care whether it could be saved
-        scene.make_impatient()
         with disk_full(server):
             ask(server.url, "BGSAVE")
             refusal = scene.producer.wait_for_a_refusal()
@@ -66,8 +63,7 @@ def small(binary: str | None) -> Iterator[Server]:
 
 def test_a_full_disk_is_told_to_producers_and_nothing_is_lost_when_there_is_room_again(small: Server) -> None:
     ballast = small.folder / "ballast"
-    with at_work(small.url) as scene:
-        scene.make_impatient()
+    with at_work(small.url, patience=0) as scene:
         fill(ballast)
         refusal = scene.producer.wait_for_a_refusal()
         ballast.unlink()

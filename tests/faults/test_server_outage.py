@@ -36,11 +36,10 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
 
 def test_two_hosts_resume_within_three_seconds_and_neither_takes_the_other_for_dead(server: Server) -> None:
     flags = ("--procs", "1", "--threads", "8", "--async", "4", "--lease", "2" if OUTAGE < 15 else "15")
-    with at_work(server.url, *flags) as scene, worker(server.url, *flags) as other:
+    with at_work(server.url, *flags, patience=0) as scene, worker(server.url, *flags) as other:
         lengths = [OUTAGE / 2, OUTAGE + 1] * 4
         running = [jobs.anap.enqueue(seconds) for seconds in lengths]
         scene.journal.wait_for("anap", 8)
-        scene.make_impatient()
         server.kill()
         time.sleep(OUTAGE)
         server.start()
@@ -57,8 +56,7 @@ def test_two_hosts_resume_within_three_seconds_and_neither_takes_the_other_for_d
 
 
 def test_what_was_refused_while_the_server_came_and_went_is_enqueued_again_and_runs_once(server: Server) -> None:
-    with at_work(server.url) as scene:
-        scene.make_impatient()
+    with at_work(server.url, patience=0) as scene:
         for _ in range(3):
             scene.journal.wait_for("nap", len(scene.journal.entries("nap")) + 20)
             crash(server, down=0.05)

@@ -56,12 +56,11 @@ def test_connections_to_a_primary_that_was_demoted_move_to_the_new_one(servers: 
 
 
 def test_an_old_primary_that_comes_back_as_a_replica_takes_nothing_and_is_left_again(servers: Pair) -> None:
-    with at_work(servers.url) as scene:
+    with at_work(servers.url, patience=0) as scene:
         servers.hush()
         servers.part()
         servers.change_over()
         servers.replica.kill()
-        scene.make_impatient()
         servers.replica.start()
         servers.follow()
         servers.point_at(servers.replica)

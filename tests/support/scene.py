@@ -18,7 +18,7 @@ from types import MappingProxyType
 
 import pytest
 
-from taskq.broker.broker import Broker
+from taskq.broker.broker import PATIENCE, Broker
 from taskq.job import Job
 from tests.process import jobs
 from tests.support.census import Census, one_place, take_census
@@ -41,10 +41,6 @@ class Scene:
     worker: Worker
     producer: Producer
     waiter: Waiter
-
-    def make_impatient(self) -> None:
-        """From now on an enqueue is refused at once where it would have waited for Redis to come back."""
-        self.broker.patience = 0.0
 
     def settle(self, missing: Collection[bytes] = (), undone: Collection[bytes] = ()) -> list[Job[float]]:
         """Let more jobs run, stop everything, and check the promises; the answer is what was acknowledged.
@@ -80,10 +76,18 @@ def left_over(census: Census) -> Census:
 
 @contextmanager
 def at_work(
-    url: str, *flags: str, every: float = 0.005, environ: Mapping[str, str] = MappingProxyType({})
+    url: str,
+    *flags: str,
+    every: float = 0.005,
+    patience: float = PATIENCE,
+    environ: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[Scene]:
-    """A worker that runs what a producer enqueues; at least 20 jobs have started."""
+    """A worker that runs what a producer enqueues `every` so many seconds; at least 20 jobs have started.
+
+    `patience`: seconds for which an enqueue waits for a Redis that went away. `environ`: the worker's.
+    """
     broker = Broker(url)
+    broker.patience = patience
     with TemporaryDirectory(prefix="taskq-") as folder, pytest.MonkeyPatch.context() as patch:
         journal = Journal(Path(folder))
         for name, value in journal.environ.items():
