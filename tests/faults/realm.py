@@ -20,7 +20,7 @@ from tests.faults.server import Done
 from tests.faults.site import Site
 from tests.support import aof
 from tests.support.pair import Pair, pair
-from tests.support.server_clock import ServerClock
+from tests.support.moved_clock import MovedClock
 
 HOUR = 3600
 
@@ -28,9 +28,9 @@ HOUR = 3600
 class Realm:
     """`site` works on whichever server is the primary. `clock` is None where there is no C compiler."""
 
-    def __init__(self, servers: Pair, clock: ServerClock | None, folder: Path):
+    def __init__(self, servers: Pair, clock: MovedClock | None, folder: Path):
         self._servers, self._clock = servers, clock
-        self._furthest = 0
+        self._ahead = self._furthest = 0
         self.site = Site(servers.primary, folder, servers.address)
 
     def faults(self) -> dict[str, Callable[[Server, Random], Done]]:
@@ -41,13 +41,14 @@ class Realm:
     def mend(self) -> None:
         """What was delayed while the clock was ahead is due when it is as far ahead again."""
         if self._clock is not None:
-            self._clock.jump(self._furthest - self._clock.ahead)
+            self._clock.jump(self._furthest - self._ahead)
 
     def _jump(self, _: Server, chance: Random) -> Done:
         assert self._clock is not None
-        hours = chance.choice([1, -1])
-        self._clock.jump(hours * HOUR)
-        self._furthest = max(self._furthest, self._clock.ahead)
+        by = chance.choice([HOUR, -HOUR])
+        self._clock.jump(by)
+        self._ahead += by
+        self._furthest = max(self._furthest, self._ahead)
         return Done("the server's clock jumped by an hour")
 
     def _promote(self, _: Server, chance: Random) -> Done:
@@ -74,8 +75,8 @@ class Realm:
 def realm(folder: Path, tools: Path) -> Iterator[Realm]:
     """Journals go to `folder`; `tools` is for what has to be compiled."""
     binary = embedded.find_server()
-    clock = ServerClock(tools, binary) if binary and shutil.which("cc") else None
-    with pair(clock.binary if clock else None, **server.debugging(binary)) as servers:
+    clock = MovedClock(tools) if binary and shutil.which("cc") else None
+    with pair(clock.wrap(binary) if clock and binary else None, **server.debugging(binary)) as servers:
         realm = Realm(servers, clock, folder)
         try:
             yield realm
