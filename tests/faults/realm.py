@@ -19,8 +19,8 @@ from tests.faults import server
 from tests.faults.server import Done
 from tests.faults.site import Site
 from tests.support import aof
-from tests.support.pair import Pair, pair
 from tests.support.moved_clock import MovedClock
+from tests.support.pair import Pair, pair
 
 HOUR = 3600
 
@@ -54,9 +54,9 @@ class Realm:
     def _promote(self, _: Server, chance: Random) -> Done:
         """The primary is lost, and what its replica did not hear of; or nothing, where it was level."""
         servers, lossy = self._servers, chance.random() < 0.5
-        servers.level()
         path = aof.live(servers.primary.folder)
-        size = path.stat().st_size
+        size = path.stat().st_size  # up to here the replica is level; of the rest it may have heard, or not
+        servers.level()
         if not lossy:
             servers.hush()
         servers.part()

@@ -132,7 +132,8 @@ class _Judge:
     def _accepted(self) -> Iterator[str]:
         for job, times in self._seen.accepted.items():
             if times > 1 and job not in self._undone:
-                yield f"two outcomes: {times} were accepted for job {job}"
+                runs = [run for run in self._seen.journals.executions if run.job == job]
+                yield f"two outcomes: {times} were accepted for job {job}{self._story(runs)}"
 
     def _stored(self) -> Iterator[str]:
         for token, final in self._seen.finals.items():
@@ -166,6 +167,8 @@ class _Judge:
 
     def _story(self, runs: Sequence[Execution]) -> str:
         """These executions, and what was done at that time, to whomever."""
+        if not runs:
+            return ""
         start, end = runs[0].start - NEAR, max(run.end or run.start for run in runs) + NEAR
         near = [
             f"{fault.start:.3f} to {fault.end:.3f} {fault.what}, {sorted(fault.supervisors)} {sorted(fault.pids)}"
