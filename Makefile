@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 OLDEST := redis==5.0.0 msgpack==1.2.1 click==8.2.0 structlog==24.1.0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-oldest check chaos mutants bench clean
+.PHONY: help demo test test-oldest check chaos mutants simulate fuzz soak bench clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -34,6 +34,16 @@ chaos: $(INSTALLED)  ## 15 minutes of all faults at once, judged from journals; 
 
 mutants: $(INSTALLED)  ## the protocol with one rule taken out at a time: the tests of the faults must notice each
 	@$(BIN)/python -m tests.faults.hunt
+
+simulate: $(INSTALLED)  ## a million steps of the protocol under faults, replayed by their seed; SIMULATE="--seed 7"
+	@$(BIN)/python -m tests.simulation $(SIMULATE)
+
+fuzz: $(INSTALLED)  ## a million random and hostile bodies, decoded and through workers; FUZZ="--seed 7"
+	@$(BIN)/python -m tests.fuzz $(FUZZ)
+	@$(BIN)/python -m tests.fuzz --through-worker $(FUZZ)
+
+soak: $(INSTALLED)  ## an hour of mixed work: what grows? SOAK="--minutes 5"
+	@$(BIN)/python -m tests.soak $(SOAK)
 
 bench: $(INSTALLED)  ## taskq and its peers side by side, some hours; BENCH="--systems taskq,huey --measures drain"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[bench]"
