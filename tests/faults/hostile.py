@@ -25,7 +25,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from tests.faults import journals
-from tests.faults.jobs import app, execution
+from tests.faults.jobs import KEPT, app, execution
 
 DONE, LOST, UNSTORABLE = "done", "WorkerLost", "ResultNotStored"
 
@@ -43,14 +43,14 @@ class Way:
     later: bool = False
 
 
-@app.task(retries=0)
+@app.task(retries=0, result_ttl=KEPT)
 def harm(token: str, how: str) -> Any:
     with execution(token) as name:
         value = IN_THREADS[how].act()
         return name if value is None else value
 
 
-@app.task(retries=0)
+@app.task(retries=0, result_ttl=KEPT)
 async def aharm(token: str, how: str) -> Any:
     with execution(token) as name:
         value = await IN_LOOP[how].act()

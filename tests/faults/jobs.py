@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import os
 import time
 from collections.abc import Iterator
@@ -69,51 +68,3 @@ async def anap(token: str, seconds: float) -> str:
     with execution(token) as name:
         await asyncio.sleep(seconds)
         return name
-
-
-@app.task(retries=0, result_ttl=KEPT)
-def hurt(token: str, how: str) -> str:
-    """Does its worst to the process it runs in."""
-    with execution(token) as name:
-        _WORST[how]()
-        return name
-
-
-def _leave() -> None:
-    raise SystemExit(3)
-
-
-def _interrupt() -> None:
-    raise KeyboardInterrupt
-
-
-def _exhaust() -> None:
-    raise MemoryError
-
-
-def _recurse() -> None:
-    _recurse()
-
-
-def _hold_the_gil() -> None:
-    ctypes.PyDLL(None).usleep(300_000)
-
-
-def _fork() -> None:
-    if os.fork() == 0:
-        os._exit(0)
-
-
-_WORST = {
-    "leave": _leave,
-    "interrupt": _interrupt,
-    "exhaust": _exhaust,
-    "recurse": _recurse,
-    "exit": lambda: os._exit(1),
-    "crash": lambda: ctypes.string_at(0),
-    "hold the gil": _hold_the_gil,
-    "fork": _fork,
-}
-WAYS_TO_HURT = tuple(_WORST)
-FATAL = ("exit", "crash")
-"""These end the process: at the third time the job is dead."""

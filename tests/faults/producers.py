@@ -12,11 +12,16 @@ from random import Random
 from taskq.errors import BrokerError, QueueFull
 from taskq.ids import show
 from taskq.job import Job
-from tests.faults import jobs, journals
+from tests.faults import hostile, jobs, journals
 
 Enqueue = Callable[[str], Job[str]]
 AGAIN = 0.2
 """Seconds until a producer repeats an enqueue of which it does not know what became."""
+
+WAYS = [
+    how for how, way in hostile.IN_THREADS.items() if not way.later and how not in ("surrogates", "close all files")
+]
+"""How a job may hurt its process: while it runs, with its journal left open, and returning what it is asked to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +60,8 @@ def mix(chance: Random, long: float) -> tuple[Mix, ...]:
         Mix("anap", 6, lambda token: jobs.anap.enqueue(token, chance.uniform(0.0, 0.1))),
         Mix("spin", 2, lambda token: jobs.spin.enqueue(token, 0.005)),
         Mix("long", 0.2, lambda token: jobs.nap.enqueue(token, long)),
-        Mix("hurt", 0.2, lambda token: jobs.hurt.enqueue(token, chance.choice(jobs.WAYS_TO_HURT))),
+        Mix("hurt", 0.2, lambda token: hostile.harm.enqueue(token, chance.choice(WAYS))),
+        Mix("hurt", 0.1, lambda token: hostile.aharm.enqueue(token, chance.choice(list(hostile.IN_LOOP)))),
     )
 
 

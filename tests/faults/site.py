@@ -85,9 +85,9 @@ class Site:
         self._proxies.append(Proxy(self._address))
         return self._proxies[-1]
 
-    def host(self, *flags: str) -> Host:
+    def host(self, *flags: str, app: str = APP) -> Host:
         """A host that is not started yet."""
-        self._hosts.append(Host(Proxy(self._address), *flags))
+        self._hosts.append(Host(Proxy(self._address), *flags, app=app))
         return self._hosts[-1]
 
     def ready(self, *flags: str) -> Host:

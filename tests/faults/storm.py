@@ -67,7 +67,7 @@ class Storm:
         mend: Callable[[], object] = lambda: None,
     ):
         self._site, self._plan, self._servers, self._mend = site, plan, servers, mend
-        self._hosts = [site.host(*FLAGS) for _ in range(plan.hosts)]
+        self._hosts = [site.host(*FLAGS, app="tests.faults.hostile:app") for _ in range(plan.hosts)]
         self._way_in = site.proxy()
         self._over = threading.Event()
         self._lock = threading.Lock()
