@@ -104,6 +104,14 @@ def test_a_host_that_stood_still_explains_what_its_processes_ran() -> None:
     assert kinds(evidence(run(fence=OTHER_FENCE), again, faults=[still])) == ["duplicate"]
 
 
+def test_a_host_that_stood_still_may_begin_late_what_ran_elsewhere() -> None:
+    still = Fault(what="a host stands still", start=5.0, end=12.0, supervisors=frozenset({2}))
+    late = run(2, pid=OTHER, fence=OTHER_FENCE, start=12.1, end=12.2)
+    assert kinds(evidence(run(), late, faults=[still], finals={"a": Final(value="7.1")})) == []
+    later = replace(late, start=19.0, end=19.1)
+    assert kinds(evidence(run(), later, faults=[still], finals={"a": Final(value="7.1")})) == ["duplicate"]
+
+
 def test_an_outage_holds_up_outcomes_until_a_kill_takes_them() -> None:
     outage = Fault(what="the server was killed", start=10.8, end=14.0, everywhere=True)
     again = run(2, pid=OTHER, start=16.0, end=17.0)

@@ -155,7 +155,8 @@ class _Judge:
                     continue
                 self.verdict.duplicates += 1
                 self.verdict.back_after += _back_after(first, again, self._faults)
-                if first.job not in self._undone and not self._is_excused(first):
+                excused = first.job in self._undone or self._is_excused(first) or self._is_late(again)
+                if not excused:
                     yield f"duplicate: {token} without a fault{self._story([first, again])}"
 
     def _is_excused(self, run: Execution) -> bool:
@@ -164,6 +165,10 @@ class _Judge:
         return any(
             fault.touches(run) and fault.start <= until and run.start <= fault.end + after for fault in self._faults
         )
+
+    def _is_late(self, run: Execution) -> bool:
+        """Did its process have the job from before a fault, and others run it meanwhile?"""
+        return any(fault.touches(run) and fault.start <= run.start <= fault.end + RESUME for fault in self._seen.faults)
 
     def _story(self, runs: Sequence[Execution]) -> str:
         """These executions, and what was done at that time, to whomever."""
@@ -191,8 +196,11 @@ def _back_after(first: Execution, again: Execution, faults: Sequence[Fault]) -> 
     """Seconds from the death of the process of `first` until the job started again, where nothing else was wrong."""
     for death in faults:
         if first.pid in death.pids and death.what == KILLED and first.end is None and first.start < death.start:
-            others = [other for other in faults if other.everywhere or other.supervisors]
-            if not any(other.start <= again.start and death.start <= other.end + RESUME for other in others):
+            others = [other for other in faults if other.everywhere or other.touches(first) or other.touches(again)]
+            if not any(
+                other is not death and other.start <= again.start and death.start <= other.end + RESUME
+                for other in others
+            ):
                 yield again.start - death.start
 
 

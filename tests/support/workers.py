@@ -37,7 +37,13 @@ class Worker:
         command = [*taskq, "worker", "-A", app, "--log-format", "json", *flags]
         environment = {**os.environ, **environ, "TASKQ_URL": url}
         self.process = subprocess.Popen(
-            command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True, errors="replace"
+            command,
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
         )
         self.lines: list[str] = []
         self._arriving: queue.SimpleQueue[str | None] = queue.SimpleQueue()
