@@ -22,6 +22,8 @@ from tests.support.clock import FakeClock
 from tests.support.inline import Inline
 from tests.support.servers import ask
 
+_OUTPUT, _LENGTH = "total_net_output_bytes", "length of the text"
+
 
 @dataclass
 class Bill:
@@ -42,19 +44,22 @@ def billed(url: str) -> Iterator[Bill]:
     yield bill
     third = _read(url)
     cost = {name: 2 * second.get(name, 0) - first.get(name, 0) for name in second}
-    grown = {name: value - cost.get(name, 0) for name, value in third.items()}
-    bill.to_redis, bill.from_redis = grown.pop("total_net_input_bytes"), grown.pop("total_net_output_bytes")
+    cost[_OUTPUT] += second[_LENGTH] - first[_LENGTH]  # its text grows with the numbers in it
+    grown = {name: value - cost.get(name, 0) for name, value in third.items() if name != _LENGTH}
+    bill.to_redis, bill.from_redis = grown.pop("total_net_input_bytes"), grown.pop(_OUTPUT)
     bill.scripts = grown.pop("evalsha", 0)
     grown.pop("expire", None)  # where a new minute of counters has begun
     bill.commands = Counter({name: calls for name, calls in grown.items() if calls})
 
 
 def _read(url: str) -> dict[str, int]:
-    """The server's counters: calls by command, and bytes."""
-    lines = [line.partition(":") for line in ask(url, "INFO ALL").splitlines()]
+    """The server's counters: calls by command, and bytes; and how long the text was in which it told them."""
+    text = ask(url, "INFO ALL")
+    lines = [line.partition(":") for line in text.splitlines()]
     found = {
         name: int(value) for name, _, value in lines if name.startswith("total_net_") and name.endswith("put_bytes")
     }
+    found[_LENGTH] = len(text)
     for name, _, value in lines:
         if name.startswith("cmdstat_"):
             found[name.removeprefix("cmdstat_")] = int(value.partition(",")[0].removeprefix("calls="))
