@@ -13,7 +13,7 @@ from taskq.broker import calls
 from taskq.broker.broker import Broker
 from taskq.broker.call import Call
 from taskq.broker.records import Claimed
-from taskq.errors import BrokerError
+from taskq.errors import BrokerError, BrokerUnavailable
 from taskq.lifecycle import Finish
 from taskq_workers import exchange
 from taskq_workers.channel import Channel
@@ -233,3 +233,31 @@ def test_what_has_ended_is_written_though_the_claim_behind_it_is_refused(stage: 
     assert stage.exchange.holding == 1
     stage.broker.run(Call("DEL", (levels,), bool))
     assert stage.broker.run(calls.locate(member[:16], "default:io")).place == "done"
+
+
+def test_after_an_error_it_asks_what_it_holds_before_it_claims_more(
+    stage: Stage, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.step()
+    stage.exchange._lost(BrokerUnavailable("the answer to a claim was lost"))
+    clock.advance(BLOCK)
+    sent: list[str] = []
+    exchange = stage.exchange._link.exchange
+    monkeypatch.setattr(
+        stage.exchange._link, "exchange", lambda *made: sent.extend(c.name for c in made) or exchange(*made)
+    )
+    stage.exchange._desks["io"].dry = False
+    stage.step()
+    assert sent == ["adopt", "claim"]
+
+
+def test_what_ends_while_redis_is_away_does_not_keep_the_loop_awake(stage: Stage, clock: FakeClock) -> None:
+    (member,) = stage.enqueue("io")
+    stage.step()
+    stage.exchange._lost(BrokerUnavailable("away"))
+    stage.finish(stage.io, "io")
+    stage.step()
+    assert stage.outcomes.doze(), "who finds something there does not wait"
+    clock.advance(BLOCK)
+    stage.step()
+    assert stage.written_members == [member]

@@ -123,10 +123,11 @@ class Exchange:
 
     def step(self, also: Sequence[Any] = ()) -> list[Any]:
         """One round. The answer is which of the files `also` can be read. Raises Fenced."""
+        self._gather()
         if self._clock.monotonic() >= self._resume_at:
             try:
-                self._settle()
                 self._compare()
+                self._settle()
                 self._listen()
             except TaskqError as error:
                 self._lost(error)
@@ -141,10 +142,13 @@ class Exchange:
 
     # 1. settle
 
-    def _settle(self) -> None:
+    def _gather(self) -> None:
+        """Take what has ended, whether it can be written now or not: what is left there lets nobody doze."""
         ended = self._outcomes.take()
         self._account(ended)
         self._unsettled += ended
+
+    def _settle(self) -> None:
         wants = self._wants()
         while self._unsettled or wants:
             requests, batch = commits(self._identity.epoch, self._unsettled)
