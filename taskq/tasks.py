@@ -160,8 +160,7 @@ class Task(Generic[P, R]):
         )
 
     def _call(self, jobs: Sequence[tuple[bytes, bytes]]) -> Call[int]:
-        options = self._options
-        return calls.enqueue(self._route, jobs, delay=options.delay, eta=options.eta, named=options.job_id is not None)
+        return calls.enqueue(self._route, jobs, delay=self._options.delay, eta=self._options.eta)
 
     def _job(self, raw: bytes, stored: int = 1) -> Job[R]:
         """The handle. A job that was there already may be on another route, which is looked up when it is needed."""

@@ -67,10 +67,9 @@ def enqueue(
     *,
     delay: float | None = None,
     eta: float | None = None,
-    named: bool = False,
 ) -> Call[int]:
     """Store (id, body) pairs, some 500 at most; the answer is how many ids were new. `eta`: seconds since the epoch."""
-    head = (route, "" if delay is None else _ms(delay), "" if eta is None else _ms(eta), "named" if named else "")
+    head = (route, "" if delay is None else _ms(delay), "" if eta is None else _ms(eta))
     return Call("enqueue", (*head, *_flat(jobs)), int)
 
 

@@ -45,7 +45,7 @@ class Site:
                 task=f"shop.{name[0]}", args=args, kwargs={}, enqueued_at=self.clock.now(), key=name, route=route
             )
             job = (ids.named_id(name), encode_job(envelope))
-            assert self.broker.run(calls.enqueue(route, [job], delay=delay, named=True)) == 1
+            assert self.broker.run(calls.enqueue(route, [job], delay=delay)) == 1
 
     def register(self) -> None:
         assert self.broker.run(calls.register("web-1-7-0", LEASE, INFO))

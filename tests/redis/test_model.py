@@ -169,7 +169,7 @@ class Delivery(RuleBasedStateMachine):
         job = self.pick(sorted(self.world.ghosts.keys() & set(JOBS)) * 5 + JOBS)
         route, delay, content = self.pick(ROUTES), self.pick(DELAYS), b"body " + self.fresh()
         due = None if delay is None else self.world.now + round(delay * 1000)
-        call = calls.enqueue(route, [(job, content)], delay=delay, named=True)
+        call = calls.enqueue(route, [(job, content)], delay=delay)
         self.deliver(self.way(), call, lambda: self.world.enqueue(job, content, route, due))
 
     def enqueue_a_crowd(self) -> None:

@@ -59,13 +59,14 @@ def test_a_line_of_empty_places_is_passed_over_in_several_claims(bench: Bench) -
     assert bench.claim(io=3) == "e"
 
 
-def test_a_cancelled_named_id_cannot_be_enqueued_again_while_its_place_in_line_stands(bench: Bench) -> None:
-    bench.enqueue("a b", named=True)
+def test_a_job_that_was_deleted_cannot_be_enqueued_again_while_its_place_in_line_stands(bench: Bench) -> None:
+    """Nor by a producer that repeats a call whose answer was lost: the job would stand in line twice."""
+    bench.enqueue("a b")
     bench.cancel("b")
     bench.delete("b")
-    assert bench.enqueue("b", named=True) == 0
+    assert bench.enqueue("b") == 0
     assert bench.claim() == "a"
-    assert bench.enqueue("b", named=True) == 1
+    assert bench.enqueue("b") == 1
     assert bench.claim() == "b"
 
 
@@ -100,7 +101,7 @@ def test_delete_leaves_nothing_of_a_job_wherever_it_is(bench: Bench, place: str)
     assert bench.claim() == ""
     assert bench.place("a") == "unknown"
     assert (bench.aside("delayed"), bench.aside("parked"), bench.aside("dead")) == ({}, {}, {})
-    assert bench.enqueue("a", named=True) == 1
+    assert bench.enqueue("a") == 1
 
 
 def test_a_running_job_is_not_deleted(bench: Bench) -> None:
@@ -183,12 +184,12 @@ def test_purge_forgets_history_losses_and_empty_places(bench: Bench) -> None:
     bench.promote()
     bench.claim()
     bench.reap(started="a")
-    bench.enqueue("b", named=True)
+    bench.enqueue("b")
     bench.cancel("b")
     bench.delete("b")
     bench.run(calls.purge(ROUTE))
     assert (bench.stored("attempts", "a"), bench.stored("losses", "a")) == (None, None)
-    assert bench.enqueue("b", named=True) == 1
+    assert bench.enqueue("b") == 1
 
 
 # pause

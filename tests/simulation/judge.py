@@ -159,11 +159,16 @@ class Judge:
             see(letter, call.args, value)
 
     def _enqueue(self, letter: Letter, args: Sequence[Any], stored: int) -> None:
-        _, delay, _, named, *pairs = args
+        _, delay, _, *pairs = args
         fresh = [job for job in pairs[::2] if self._is_new(job)]
         self.check(stored <= len(fresh), "stored though it has a life", letter.line.owner, pairs[::2])
-        self.check(stored == len(fresh) or bool(named), "a new job was refused", pairs[::2])
-        for job in fresh if stored else ():
+        if stored < len(
+            fresh
+        ):  # what was deleted may have left an empty place in line, and is refused until that is gone
+            self.check(not any(job not in self.lives for job in fresh), "a new job was refused", pairs[::2])
+            fresh = [job for job in fresh if self.network.raw("HEXISTS", self.network.broker.key("jobs"), job)]
+            self.check(stored == len(fresh), "stored", stored, "but found", fresh)
+        for job in fresh:
             due = 0.0 if delay == "" else self._now + delay / 1000
             self.lives[job] = Life(due=due)
 

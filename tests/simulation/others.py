@@ -67,7 +67,7 @@ class Producer:
             self._jobs.extend((job, route) for job in ids[:3])
             pairs = [(job, Plan.draw(chance).body()) for job in ids]
             try:
-                yield from run(self._line, calls.enqueue(route, pairs, delay=draw_delay(chance), named=named))
+                yield from run(self._line, calls.enqueue(route, pairs, delay=draw_delay(chance)))
             except Lost:
                 continue
             self._heard(ids)
