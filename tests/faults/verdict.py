@@ -144,9 +144,13 @@ class _Judge:
                 yield f"two outcomes: {token} is {final.value}, and somebody was told {sorted(told)}"
             if final.value is not None and final.value not in {run.name for run in runs if run.end is not None}:
                 yield f"foreign: the result of {token}, {final.value}, is of no execution that came to its end"
-            lost = sum(run.end is None or self._is_excused(run) for run in runs)
-            if final.error == "WorkerLost" and lost < LOSS_LIMIT:
-                yield f"buried too early: {token} was lost {lost} times{self._story(runs)}"
+            if final.error == "WorkerLost":
+                yield from self._buried_early(token, runs)
+
+    def _buried_early(self, token: str, runs: list[Execution]) -> Iterator[str]:
+        lost = sum(run.end is None or self._is_excused(run) for run in runs)
+        if lost < LOSS_LIMIT:
+            yield f"buried too early: {token} was lost {lost} times{self._story(runs)}"
 
     def _duplicates(self) -> Iterator[str]:
         for token, executions in self._runs.items():
