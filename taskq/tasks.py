@@ -16,7 +16,7 @@ from taskq.broker import calls, keys
 from taskq.broker.call import Call
 from taskq.codec import Envelope, encode_job
 from taskq.declaration import Declaration, Options, make_options
-from taskq.errors import BadArguments, ConfigError, shown
+from taskq.errors import BadArguments, ConfigError, EnqueueError, shown
 from taskq.job import Job, Post
 from taskq.units import Duration
 
@@ -164,6 +164,12 @@ class Task(Generic[P, R]):
 
     def _job(self, raw: bytes, stored: int = 1) -> Job[R]:
         """The handle. A job that was there already may be on another route, which is looked up when it is needed."""
+        if stored < 0:
+            raise EnqueueError(
+                f"cannot enqueue job {self._options.job_id!r}: a job of that name was deleted, and its empty place "
+                f"stands in another line than {self._route}\n"
+                "  hint: use the same queue and priority, and no delay; or wait until workers have passed that place"
+            )
         return Job(self._app, raw, self._route if stored else "", self._options.job_id)
 
     def __repr__(self) -> str:

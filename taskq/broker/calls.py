@@ -276,7 +276,8 @@ def holdings() -> Call[list[WorkerRow]]:
 
 
 def _worker_row(epoch: bytes, lease: int, held: list[bytes], flat: list[bytes]) -> WorkerRow:
-    info = {_text(k): _text(v) for k, v in zip(flat[::2], flat[1::2], strict=True) if k != b"started"}
+    fields = zip(flat[::2], flat[1::2], strict=True)
+    info = {_text(k): _text(v) for k, v in fields if k not in (b"started", b"lease")}
     return WorkerRow(_text(epoch), lease / 1000, tuple(held), info)
 
 

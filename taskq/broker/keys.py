@@ -66,7 +66,9 @@ MODEL = {
     "stats": Key("stats:", "hash", "by queue:minute: counters and run-time buckets (kept for a day)"),
     "workers": Key("workers", "zset", "epoch -> lease expiry (ms) of every live worker process"),
     "worker": Key(
-        "worker:", "hash", "by epoch: what it is; 'started': ids it was running at the last heartbeat, or when it died"
+        "worker:",
+        "hash",
+        "by epoch: what it is; 'lease' (ms); 'started': ids it was running at the last heartbeat, or when it died",
     ),
     "fenced": Key("fenced", "set", "epochs declared dead that may still hold jobs"),
     "clock": Key("clock", "hash", "'beat' -> when any supervisor last sent a heartbeat (outage guard)"),

@@ -93,8 +93,9 @@ MUTANTS = {
     "dedupe": Mutant(
         "dedupe: an enqueue that is sent twice stores its job twice",
         scripts(
-            ("enqueue.lua", "if not known and store(id, ARGV[i + 1]) == 1 then",
-             "redis.call('HSET', JOBS, id, ARGV[i + 1])\n  if true then"),
+            ("enqueue.lua", "if redis.call('EXISTS', RESULT .. id) == 0 then", "if true then"),
+            ("enqueue.lua", "elseif store(id, ARGV[i + 1]) == 1 then",
+             "elseif redis.call('HSET', JOBS, id, ARGV[i + 1]) then"),
         ),
         "test_an_enqueue_whose_reply_was_lost_stores_its_job_once",
     ),

@@ -149,6 +149,12 @@ class _Judge:
 
     def _buried_early(self, token: str, runs: list[Execution]) -> Iterator[str]:
         lost = sum(run.end is None or self._is_excused(run) for run in runs)
+        # One that was just beginning when a neighbour ended its process has left no line, and is lost all the same.
+        since, until = (runs[0].start, max(run.end or run.start for run in runs) + SLACK) if runs else (0.0, 0.0)
+        deaths = _own_deaths(self._seen.journals.executions)
+        lost += sum(
+            since <= death.start <= until and death.pids.isdisjoint(run.pid for run in runs) for death in deaths
+        )
         if lost < LOSS_LIMIT:
             yield f"buried too early: {token} was lost {lost} times{self._story(runs)}"
 

@@ -27,6 +27,7 @@ from taskq.errors import (
     BrokerError,
     BrokerUnavailable,
     ConfigError,
+    EnqueueError,
     JobCancelled,
     JobNotFound,
     NotSerializable,
@@ -314,6 +315,17 @@ def test_the_handle_of_a_name_is_that_jobs_wherever_it_is(shop: Shop) -> None:
     assert again.cancel()
     assert shop.census()["delayed"] == {}
     assert isinstance(raised(again), JobCancelled)
+
+
+def test_a_name_whose_deleted_job_left_a_place_in_another_line_is_refused_with_an_error(shop: Shop) -> None:
+    invoice = shop.add.options(job_id="invoice-7")
+    job = invoice.enqueue(1)
+    shop.app.carry(calls.delete([(job.raw, "default:io")]))
+    with pytest.raises(EnqueueError, match="cannot enqueue job 'invoice-7': a job of that name was deleted"):
+        shop.add.options(job_id="invoice-7", priority=9).enqueue(2)
+    again = invoice.enqueue(3)
+    assert shop.worker.work() == 1
+    assert again.result(PATIENCE) == 3
 
 
 def test_many_jobs_cannot_have_one_name(shop: Shop) -> None:
@@ -742,6 +754,7 @@ def test_a_cancelled_job_does_not_run_and_says_so(shop: Shop) -> None:
     ran: list[int] = []
     job = shop.app.task(name="tasks.note")(ran.append).enqueue(1)
     assert job.cancel() is True
+    shop.clock.advance(1)
     assert job.cancel() is False
     assert job.status() == "cancelled"
     assert (shop.worker.work(), ran) == (0, [])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from taskq.broker import calls
@@ -59,15 +61,27 @@ def test_a_line_of_empty_places_is_passed_over_in_several_claims(bench: Bench) -
     assert bench.claim(io=3) == "e"
 
 
-def test_a_job_that_was_deleted_cannot_be_enqueued_again_while_its_place_in_line_stands(bench: Bench) -> None:
-    """Nor by a producer that repeats a call whose answer was lost: the job would stand in line twice."""
-    bench.enqueue("a b")
+def test_a_job_that_was_deleted_and_is_enqueued_again_has_its_old_place_in_line(bench: Bench) -> None:
+    """So also by a producer that repeats a call whose answer was lost: the job must not stand in line twice."""
+    bench.enqueue("a b c")
     bench.cancel("b")
     bench.delete("b")
-    assert bench.enqueue("b") == 0
-    assert bench.claim() == "a"
     assert bench.enqueue("b") == 1
-    assert bench.claim() == "b"
+    assert bench.enqueue("b") == 0
+    assert bench.stored("cancelled", "b") is None
+    assert bench.claim() == "a b c"
+
+
+@pytest.mark.parametrize("changed", [{"route": "default:io:9"}, {"delay": 5}])
+def test_a_name_is_refused_while_the_place_of_its_deleted_job_stands_in_another_line(
+    bench: Bench, changed: dict[str, Any]
+) -> None:
+    bench.enqueue("a b")
+    bench.delete("b")
+    assert bench.enqueue("b", **changed) == -1
+    assert bench.place("b") == "unknown"
+    assert bench.claim() == "a"
+    assert bench.enqueue("b", **changed) == 1
 
 
 def test_a_job_can_be_cancelled_in_the_solo_lane(bench: Bench) -> None:
@@ -84,10 +98,10 @@ def test_cancel_forgets_history_and_losses(bench: Bench) -> None:
     assert bench.stored("attempts", "a") is None
 
 
-def test_a_cancel_that_is_resent_finds_the_job_done(bench: Bench) -> None:
+def test_a_cancel_that_is_resent_says_again_that_the_job_was_cancelled(bench: Bench) -> None:
     bench.enqueue("a b")
     bench.cancel("a")
-    assert bench.cancel("a b") == ["done", "queued"]
+    assert bench.cancel("a b") == ["queued", "queued"]
 
 
 # delete

@@ -325,3 +325,15 @@ def test_reap_wakes_fetchers_for_what_it_put_back(bench: Bench) -> None:
     bench.hear("mail:cpu")
     bench.reap()
     assert (bench.tokens(), bench.tokens("mail:cpu")) == (1, 1)
+
+
+def test_a_host_with_short_leases_does_not_cut_those_of_a_host_with_long_ones(bench: Bench) -> None:
+    """What is an outage for one is a usual silence between two heartbeats of the other."""
+    bench.run(calls.register("slow", 300, {}))
+    bench.run(calls.heartbeat(300, 180, {"slow": b""}))
+    bench.clock.advance(12)
+    bench.run(calls.register("quick", 15, {}))
+    for _ in range(8):
+        beat = bench.run(calls.heartbeat(15, 9, {"quick": b"", "w1": b""}))
+        assert (beat.lost, beat.victim) == ((), None)
+        bench.clock.advance(3)

@@ -36,6 +36,7 @@ class World:
         self.ghosts: dict[bytes, str] = {}
         self.records: dict[bytes, bytes] = {}
         self.leases: dict[str, int] = {}
+        self.terms: dict[str, int] = {}
         self.started: dict[str, set[bytes]] = {}
         self.fenced: set[str] = set()
         self.last_beat: int | None = None
@@ -75,9 +76,13 @@ class World:
     # Producers
 
     def enqueue(self, job: bytes, body: bytes, route: str, due: int | None) -> int:
-        if job in self.bodies or job in self.records or job in self.ghosts:
+        if job in self.bodies or job in self.records:
             return 0
+        if job in self.ghosts and (due is not None or self.ghosts[job] != route):
+            return -1
         self.bodies[job], self.home[job] = body, route
+        if self.ghosts.pop(job, None):
+            return 1
         if len(route.split(":")) > 2:
             self.levels.add(":".join(route.split(":")[:2]))
         if due is None:
@@ -104,7 +109,7 @@ class World:
         if epoch in self.fenced:
             return None
         self.last_beat = self.now if self.last_beat is None else self.last_beat
-        self.leases[epoch] = self.now + lease
+        self.leases[epoch], self.terms[epoch] = self.now + lease, lease
         return "1"
 
     def claim(self, epoch: str, sequence: int, wants: dict[str, int], queues: tuple[str, ...]) -> tuple[str, Members]:
@@ -228,7 +233,7 @@ class World:
         """Epochs that are lost, and who may be handed out as the victim."""
         last, self.last_beat = self.last_beat, self.now
         if last is not None and not 0 <= self.now - last <= gap:
-            self.leases = dict.fromkeys(self.leases, self.now + lease)
+            self.leases = {epoch: self.now + self.terms[epoch] for epoch in self.leases}
         for epoch in started.keys() & self.leases.keys():
             self.leases[epoch] = self.now + lease
             self.started[epoch] = started[epoch]
@@ -286,7 +291,7 @@ class World:
         if state in ("queued", "delayed", "parked"):
             self._remove(job, state, line, member)
             self.records[job] = record
-        return state
+        return "queued" if state == "done" and self.records.get(job) == record else state
 
     def delete(self, job: bytes) -> Place:
         state, line, member = self.place(job)

@@ -165,12 +165,10 @@ class Judge:
         _, delay, _, *pairs = args
         fresh = [job for job in pairs[::2] if self._is_new(job)]
         self.check(stored <= len(fresh), "stored though it has a life", letter.line.owner, pairs[::2])
-        if stored < len(
-            fresh
-        ):  # what was deleted may have left an empty place in line, and is refused until that is gone
+        if stored < len(fresh):  # the empty place of a deleted job stands in another line, and its name is refused
             self.check(not any(job not in self.lives for job in fresh), "a new job was refused", pairs[::2])
             fresh = [job for job in fresh if self.network.raw("HEXISTS", self.network.broker.key("jobs"), job)]
-            self.check(stored == len(fresh), "stored", stored, "but found", fresh)
+            self.check(max(stored, 0) == len(fresh), "stored", stored, "but found", fresh)
         for job in fresh:
             due = 0.0 if delay == "" else self._now + delay / 1000
             self.lives[job] = Life(due=due)
@@ -286,7 +284,7 @@ class Judge:
 
     def _cancel(self, letter: Letter, args: Sequence[Any], states: Sequence[str]) -> None:
         for job, state in zip(args[2::2], states, strict=True):
-            if state in ("queued", "delayed", "parked"):
+            if state in ("queued", "delayed", "parked") and self.lives[job].record != args[0]:
                 self.check(self.lives[job].open, "cancelled after its outcome", job)
                 self._close(job, args[0])
 

@@ -49,7 +49,8 @@ class Mutant:
 
 LEASE = ("local lease = lease_of(epoch)", "local lease = 'ok'")
 HELD = ("if redis.call('ZSCORE', held, member) then", "if true then")
-NEW = ("if not known and store(id, ARGV[i + 1]) == 1 then", "redis.call('HSET', JOBS, id, ARGV[i + 1])\n  if true then")
+KNOWN = ("if redis.call('EXISTS', RESULT .. id) == 0 then", "if true then")
+NEW = ("elseif store(id, ARGV[i + 1]) == 1 then", "elseif redis.call('HSET', JOBS, id, ARGV[i + 1]) then")
 GUARD = ("if stamp - last > tonumber(ARGV[2]) or stamp < last then", "if false then")
 OPEN = ("redis.call('HEXISTS', CONFIG .. queue, 'paused') == 0", "true")
 MUTANTS = {
@@ -59,7 +60,9 @@ MUTANTS = {
     "a retry that does not ask whether the job is held": Mutant("accepted", 3, 2500, [("retry", *HELD)]),
     "a process that does not compare its books": Mutant("before it knew", 13, 400, unruly=frozenset({"adopt"})),
     "a claim that is sent again": Mutant("before it knew", 16, 1200, unruly=frozenset({"claim once"})),
-    "an enqueue that stores what it has stored": Mutant("it has a life", 2, 400, [("enqueue", *NEW)]),
+    "an enqueue that stores what it has stored": Mutant(
+        "it has a life", 2, 400, [("enqueue", *KNOWN), ("enqueue", *NEW)]
+    ),
     "a victim that is forgotten while it holds jobs": Mutant(
         "held by nobody", 21, 4100, [("reap", "if left == 0 then", "if true then")]
     ),

@@ -1,6 +1,7 @@
 -- cancel: end jobs that have not started. What stands in a ready list leaves an empty place that a claim passes over.
 -- ARGV: 1 record, 2 its ttl in ms, 3.. id, route, ...
--- returns: for each job the state it was in: it was cancelled if that is queued, delayed or parked
+-- returns: for each job the state it was in: it was cancelled if that is queued, delayed or parked. 'queued' stands also for a
+--          job that this very call has cancelled before, when the answer to it was lost
 -- uses: jobs result dead delayed parked held workers fenced attempts losses cancelled awaited reply
 -- include: allow_oom route locate tell
 local states = {}
@@ -15,6 +16,7 @@ for i = 3, #ARGV, 2 do
     redis.call('HDEL', LOSSES, id)
     tell({id})
   end
-  states[#states + 1] = state
+  local repeated = state == 'done' and redis.call('GET', RESULT .. id) == ARGV[1]
+  states[#states + 1] = repeated and 'queued' or state
 end
 return states

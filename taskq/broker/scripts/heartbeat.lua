@@ -8,8 +8,12 @@ local last = tonumber(redis.call('HGET', CLOCK, 'beat') or nil) or stamp
 redis.call('HSET', CLOCK, 'beat', stamp)
 
 -- The outage guard: when nobody could beat for a while (Redis was away), or the clock jumped, nobody is dead for it.
+-- Each process gets its own lease anew: what is a long while here may be nothing to those who beat seldom.
 if stamp - last > tonumber(ARGV[2]) or stamp < last then
-  for _, epoch in ipairs(redis.call('ZRANGE', WORKERS, 0, -1)) do redis.call('ZADD', WORKERS, stamp + lease, epoch) end
+  for _, epoch in ipairs(redis.call('ZRANGE', WORKERS, 0, -1)) do
+    local its = tonumber(redis.call('HGET', WORKER .. epoch, 'lease') or nil) or lease
+    redis.call('ZADD', WORKERS, stamp + its, epoch)
+  end
 end
 
 for i = 3, #ARGV, 2 do
