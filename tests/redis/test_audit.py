@@ -14,6 +14,7 @@ from taskq import exit_codes, ids
 from taskq.broker import calls
 from taskq.broker.broker import Broker
 from taskq.broker.embedded import Server
+from taskq.broker.keys import LANES
 from taskq.broker.records import Bookmark
 from taskq.cli.audit import survey
 from taskq.cli.audit.closely import Glass, Sight
@@ -679,6 +680,19 @@ class Moving(Broker):
         return super().run(call)
 
 
+class Counting(Broker):
+    """A broker that remembers in how many lists each look is."""
+
+    def __init__(self, broker: Broker):
+        self.__dict__.update(broker.__dict__)
+        self.lists: list[int] = []
+
+    def run(self, call: Any) -> Any:
+        if call.name in ("trace", "mend"):
+            self.lists.append(int(call.args[1]))
+        return super().run(call)
+
+
 def test_a_job_that_moves_on_every_look_is_no_finding(site: Wreck, clock: FakeClock) -> None:
     """It goes from the line to a worker's hands and back, whenever the audit asks for something."""
     site.register()
@@ -732,6 +746,33 @@ def test_a_line_that_never_holds_still_is_not_judged(site: Wreck, clock: FakeClo
     said = Console(Moving(site.broker, "trace", drain, close_look), clock)("audit", "--json")
     assert (said.code, said.data["findings"], said.data["unsettled"]) == (exit_codes.OK, [], 1)
     assert kinds(Console(site.broker, clock)) == ["lost"]
+
+
+def test_no_script_looks_in_all_lists_of_a_large_system(console: Console, site: Wreck, clock: FakeClock) -> None:
+    """What a job without a body left behind needs no look at places; a job that may stand in any is not judged."""
+    for number in range(60):
+        for lane in LANES:
+            site.enqueue(f"{number}-{lane}", route=f"q{number}:{lane}")
+    attempts_and_losses_of_nobody(site)
+    site.ask("HSET", "jobs", b"", ids.named_id("b"), b"\xc1 no job")
+    counting = Counting(site.broker)
+    said = Console(counting, clock)("audit", "--repair", "--yes", "--json")
+    assert ([one["kind"] for one in said.data["findings"]], said.data["repaired"]) == (["stray"], 1)
+    assert said.data["unsettled"] == 1
+    assert 0 < max(counting.lists) <= 50
+    assert not site.has("attempts", "a")
+    assert "1 job moved too fast to be judged, or may stand in too many lists" in console("audit").out
+    site.forget_body("b")
+
+
+def test_what_was_left_behind_by_a_job_that_is_enqueued_again_is_its_own(site: Wreck, clock: FakeClock) -> None:
+    attempts_and_losses_of_nobody(site)
+    moving = Moving(site.broker, "mend", lambda: site.enqueue("a", route="low:io"))
+    Console(moving, clock)("audit", "--repair", "--yes")
+    assert (moving.times, site.place("a", "low:io")) == (1, "queued")
+    assert one_place(take_census(site.broker)) == []
+    assert site.ask("LLEN", "ready", "low:io") == 1
+    assert kinds(Console(site.broker, clock)) == []
 
 
 def test_a_repair_does_nothing_to_lists_that_have_moved_on(site: Wreck, clock: FakeClock) -> None:

@@ -148,7 +148,7 @@ class Glass:
 
 def judge(glass: Any, *reasons: str) -> tuple[list[set[str]], int]:
     jury = Jury(glass, ["default:io"], lambda *_: None)
-    verdicts = jury.judge([Suspect(JOB, set(reasons or {"lost"}))])
+    verdicts = jury.judge([Suspect(JOB, set(reasons or {"lost"}), (Spot("delayed", "default", "default:io"),))])
     assert not glass._looks, "it did not look as often as it should"
     return [set(one.kinds) for one in verdicts.guilty], verdicts.unsettled
 
@@ -174,4 +174,14 @@ def test_what_cannot_be_looked_at_is_not_judged(looks: tuple[Sight | None, ...])
 def test_jobs_that_came_or_went_since_the_survey_are_not_looked_at() -> None:
     assert judge(Glass(things="record"), "lost", "double") == ([], 0)
     assert judge(Glass(things=""), "lost") == ([], 0)
+    assert judge(Glass(things="record"), "stray") == ([], 0)
     assert judge(Glass(things="body"), "hollow") == ([], 0)
+
+
+def test_who_looked_under_no_route_does_not_say_that_a_job_stands_nowhere() -> None:
+    """What was left behind by a job that is enqueued again, before the first look or between the two."""
+    left, again = sight("", "attempts"), sight("", "attempts body")
+    for looks, guilty in (((left, left), [{"stray"}]), ((left, again), []), ((again,), [])):
+        glass = Glass(*looks, things="attempts")
+        verdicts = Jury(glass, ["default:io"], lambda *_: None).judge([Suspect(JOB, {"stray"})])  # type: ignore[arg-type]
+        assert ([one.kinds for one in verdicts.guilty], glass._looks) == (guilty, [])

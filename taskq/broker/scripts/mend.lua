@@ -1,10 +1,11 @@
 -- mend: leave each of these jobs in one place, or in none where it has ended, and nothing of it that contradicts that.
 -- An outcome rules; else a job stays held, else in line (solo first), else delayed, parked, dead; else it goes back in line.
+-- Without lists nobody looked where jobs stand: then one that has a body by now is left as it is.
 -- ARGV: 1 most members of a part, 2 how many lists N (a solo lane's last), 3 how many epochs E as in trace, 4 an unused id,
 --       5 record for dead letters that have none, 6 ttl in ms of a record whose dead letter is gone,
 --       then N times route, mark, read, edge (see stretch), then E epochs,
 --       then id, 'list:distance from the mark ...' where it was seen in line before, ...
--- returns: for each id the place it is in now, or 'ended'; nothing, and nothing was done, where the lists have moved on
+-- returns: for each id the place it is in now, 'ended', or 'left'; nothing, and nothing was done, where the lists have moved on
 -- uses: jobs result ready delayed parked dead held workers fenced attempts losses cancelled awaited reply queues levels wake config
 -- include: allow_oom now route line ring tell stretch standing mending
 local most, lists, more = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -41,11 +42,15 @@ local places, standings = {}, standing(ids, routes, epochs)
 for i, id in ipairs(ids) do
   local all = standings[i]
   for _, spot in ipairs(spots[id]) do table.insert(all, spot) end
-  local stays, place = settle(id, id .. routes[1], all, record)
-  for n, other in ipairs(all) do
-    if other ~= stays then leave(other, string.sub(spare, 1, 12) .. string.format('%02x%02x', i % 256, n % 256)) end
+  if lists == 0 and redis.call('HEXISTS', JOBS, id) == 1 then
+    places[i] = 'left'
+  else
+    local stays, place = settle(id, id .. (routes[1] or ''), all, record)
+    for n, other in ipairs(all) do
+      if other ~= stays then leave(other, string.sub(spare, 1, 12) .. string.format('%02x%02x', i % 256, n % 256)) end
+    end
+    forget(id, place == 'ended', ttl)
+    places[i] = place
   end
-  forget(id, place == 'ended', ttl)
-  places[i] = place
 end
 return places

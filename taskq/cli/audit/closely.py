@@ -13,7 +13,8 @@ from typing import TypeVar
 
 from taskq.broker import calls, keys
 from taskq.cli.audit.lines import Reader
-from taskq.cli.audit.survey import PAGE, PLACES, Ask
+from taskq.cli.audit.survey import PAGE, PLACES
+from taskq.cli.orphans import Ask
 
 T = TypeVar("T")
 TRIES = 5
@@ -42,7 +43,7 @@ class Glass:
     def mend(
         self, routes: Sequence[str], jobs: Sequence[bytes], unused: bytes, record: bytes
     ) -> dict[bytes, str] | None:
-        """Mend `jobs`: the place each is in then, or "ended"; None, and nothing done, as above."""
+        """Mend `jobs`: the place each is in then, "ended", or "left"; None, and nothing done, as above."""
         return _again(lambda: self._mend(routes, jobs, unused, record))
 
     def things(self, jobs: Sequence[bytes]) -> list[frozenset[str]]:

@@ -10,7 +10,8 @@ from taskq.broker import calls, keys
 from taskq.broker.keys import LANES, member_lane
 from taskq.broker.records import Lane, WorkerRow
 from taskq.cli.audit.findings import Finding
-from taskq.cli.audit.survey import Ask, Survey, is_route
+from taskq.cli.audit.survey import Survey, is_route
+from taskq.cli.orphans import Ask, orphans_among
 from taskq.cli.picture import count, queues_of
 
 STUCK = 5.0
@@ -19,13 +20,8 @@ STUCK = 5.0
 
 def orphans(ask: Ask, survey: Survey) -> list[Finding]:
     """Worker processes that hold jobs, and are neither alive nor known to be dead."""
-    epochs = sorted(survey.found["held"])
-    held = ask(calls.orphans(epochs)) if epochs else []
-    return [
-        Finding("orphan", epoch, f"holds {count(jobs, 'job')}")
-        for epoch, jobs in zip(epochs, held, strict=True)
-        if jobs
-    ]
+    held = orphans_among(ask, survey.found["held"])
+    return [Finding("orphan", epoch, f"holds {count(jobs, 'job')}") for epoch, jobs in held.items()]
 
 
 def doubled_bells(ask: Ask, prefix: bytes, survey: Survey) -> list[Finding]:

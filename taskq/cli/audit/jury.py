@@ -18,15 +18,23 @@ from taskq.errors import MalformedJob
 
 LOOK, MEND, BODIES = 250, 100, 50
 """How many jobs at once are looked at, mended, and have their bodies read."""
-_ENDED: frozenset[str] = frozenset({"lost", "double", "undead"})
+LISTS = 50
+"""In how many ready lists a job is looked for at once: more would keep the server busy."""
+_ENDED: frozenset[str] = frozenset({"lost", "double", "undead", "stray"})
 """What a job looks like that came to its end while the survey went on."""
 _NEW: frozenset[str] = frozenset({"hollow"})
 """What a job looks like that was enqueued after the survey had read the bodies."""
 
+_PLACELESS: frozenset[str] = frozenset({"stray"})
+"""What can be told without a look at places."""
+
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A job that may stand under these routes; the first is where it belongs, that of a solo lane is the last."""
+    """A job that may stand under these routes; the first is where it belongs, that of a solo lane is the last.
+
+    There is none for what is left of a job without a body that was seen nowhere.
+    """
 
     job: bytes
     routes: tuple[str, ...]
@@ -41,7 +49,7 @@ class Guilty:
 
 @dataclass(slots=True)
 class Verdicts:
-    """`unsettled`: jobs whose lists moved too fast to be looked at."""
+    """`unsettled`: jobs whose lists moved too fast to be looked at, or are too many."""
 
     guilty: list[Guilty] = field(default_factory=list)
     unsettled: int = 0
@@ -82,6 +90,8 @@ class Jury:
 
     def _routes(self, suspect: Suspect, body: bytes | None, ghost: bytes | None) -> tuple[str, ...]:
         """Where its body says that it belongs, where its members were seen, and the solo lanes of those queues."""
+        if body is None and ghost is None and not suspect.spots:
+            return ()
         own = [_route_in(body), keys.text(ghost or b"")]
         seen = [spot.route for spot in suspect.spots]
         routes = [route for route in dict.fromkeys([*own, *seen]) if is_route(route)] or list(self._known)
@@ -98,13 +108,13 @@ class Jury:
             verdicts.unsettled += len(jobs if first is None else first)
             return
         for job in first.keys() & second.keys():
-            kinds = contradictions(first[job]) & contradictions(second[job])
+            kinds = _kinds(routes, first[job]) & _kinds(routes, second[job])
             if kinds:
                 verdicts.guilty.append(Guilty(Case(job, routes), kinds, second[job]))
 
     def _contradictory(self, routes: tuple[str, ...], jobs: Sequence[bytes]) -> dict[bytes, Sight] | None:
-        sights = self._glass.look(routes, jobs)
-        return sights and {job: sight for job, sight in sights.items() if contradictions(sight)}
+        sights = self._glass.look(routes, jobs) if len(routes) <= LISTS else None
+        return sights and {job: sight for job, sight in sights.items() if _kinds(routes, sight)}
 
 
 def mend(glass: Glass, guilty: Sequence[Guilty], unused: Iterator[bytes], record: bytes) -> list[Guilty]:
@@ -114,6 +124,12 @@ def mend(glass: Glass, guilty: Sequence[Guilty], unused: Iterator[bytes], record
         for batch in _batches(jobs, MEND):
             mended.update(glass.mend(routes, batch, next(unused), record) or ())
     return [one for one in guilty if one.case.job in mended]
+
+
+def _kinds(routes: tuple[str, ...], sight: Sight) -> frozenset[str]:
+    """What is wrong. Who looked under no route cannot say that a job, enqueued meanwhile, stands nowhere."""
+    found = contradictions(sight)
+    return found if routes else found & _PLACELESS
 
 
 def _moved(suspect: Suspect, stored: frozenset[str]) -> bool:

@@ -9,14 +9,13 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 from taskq.broker import calls, keys
-from taskq.broker.call import Call
 from taskq.cli.audit.lines import Reader
 from taskq.cli.audit.piles import Pile
+from taskq.cli.orphans import Ask
 
-T = TypeVar("T")
 PAGE = 1000
 LARGE_PAGE = 1 << 20
 """Bytes of a page of bodies that are enough: large bodies are read fewer at a time."""
@@ -25,12 +24,6 @@ ASIDE = ("delayed", "held", "parked", "dead")
 PLACES = ("ready", *ASIDE)
 _ROUTE = re.compile(r"[A-Za-z0-9_.\-]+:[a-z]+(:\d)?")
 _ROWS = {key.suffix.rstrip(":").encode(): row for row, key in keys.MODEL.items()}
-
-
-class Ask(Protocol):
-    """Carries out a call."""
-
-    def __call__(self, call: Call[T], /) -> T: ...
 
 
 Progress = Callable[[str, int], None]

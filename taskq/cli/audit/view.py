@@ -48,7 +48,8 @@ def screen(found: Report, terminal: bool, *, advise: bool) -> str:
         f" bodies {found.bodies} . outcomes {found.outcomes} . empty places of cancelled jobs {found.empty_places}"
     )
     if found.unsettled:
-        parts.append(f" {count(found.unsettled, 'job')} moved too fast to be judged: run it again")
+        why = "moved too fast to be judged, or may stand in too many lists"
+        parts.append(f" {count(found.unsettled, 'job')} {why}: run it again when less is going on")
     if not found.findings:
         which = "every other job" if found.unsettled else "every job"
         parts.append(f" {paint('ok', sys.stdout, fg='green', bold=True)} {which} is in one place")

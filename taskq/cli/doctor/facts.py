@@ -10,6 +10,7 @@ from taskq._version import __version__
 from taskq.broker import calls, keys
 from taskq.broker.call import Call
 from taskq.broker.records import QueueRow, WorkerRow
+from taskq.cli.orphans import orphans_among
 from taskq.cli.session import Session
 from taskq.errors import BrokerError, BrokerUnavailable
 
@@ -119,5 +120,4 @@ def _orphans(session: Session, prefix: bytes) -> dict[str, int]:
         epochs |= {keys.text(key.removeprefix(start)) for key in found}
         if not cursor:
             break
-    held = session.ask(calls.orphans(sorted(epochs))) if epochs else []
-    return {epoch: jobs for epoch, jobs in zip(sorted(epochs), held, strict=True) if jobs}
+    return orphans_among(session.ask, epochs)
