@@ -10,6 +10,7 @@ import redis
 from redis.exceptions import AskError, BusyLoadingError, InvalidResponse, NoPermissionError, OutOfMemoryError
 from redis.sentinel import MasterNotFoundError
 
+from taskq.broker.quoting import without_words
 from taskq.config import mask
 from taskq.errors import BrokerError, BrokerUnavailable, NotPermitted, QueueFull
 
@@ -38,7 +39,7 @@ def is_unknown_script(reply: object) -> bool:
 def translate(error: BaseException, url: str) -> Exception:
     """`error` of redis-py as one of ours. `url` is shown masked."""
     text = re.sub(r"^Error \S+ (while )?connecting to .*?\. ", "", str(error)).strip().rstrip(".")
-    text = _PLACE.sub("", _IN_SCRIPT.sub("", text.removeprefix("ERR "))).rstrip(".")
+    text = without_words(_PLACE.sub("", _IN_SCRIPT.sub("", text.removeprefix("ERR ")))).rstrip(".")
     return next(make(text, url, error) for applies, make in _KINDS if applies(error, text))
 
 

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, TypeVar
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from taskq.broker import keys, sentinels
+from taskq.broker.quoting import without_words
 from taskq.config import mask
 from taskq.errors import BrokerError, BrokerUnavailable, ConfigError
 
@@ -184,4 +185,4 @@ def _reply(file: BinaryIO, url: str) -> Any:
 def _refusal(text: str, url: str) -> BrokerError:
     if text.startswith(("LOADING", "MASTERDOWN", "CLUSTERDOWN", "BUSY ")):
         return BrokerUnavailable(f"cannot use Redis at {url} now ({text})")
-    return BrokerError(f"Redis at {url} refused a command: {text}")
+    return BrokerError(f"Redis at {url} refused a command: {without_words(text)}")

@@ -125,6 +125,24 @@ def test_a_command_that_can_use_the_url_does_not_show_it(url: str, command: str)
     assert leaks(said.out + said.err) == []
 
 
+@pytest.fixture(scope="module")
+def unlocked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """Where a server listens that does not know AUTH: it answers with the words that it was sent."""
+    number, more = free_port(), tmp_path_factory.mktemp("unlocked") / "redis.conf"
+    more.write_text("rename-command AUTH login\n")
+    with server_or_skip(port=str(number), include=str(more)):
+        yield number
+
+
+@pytest.mark.parametrize("user", ["", "somebody"])
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_server_that_quotes_the_password_is_not_quoted(unlocked: int, command: str, user: str) -> None:
+    at = f"redis://{user}:{quote(PASSWORD, safe='')}@127.0.0.1:{unlocked}/0"
+    said = Console()("--debug", *command.split(), env={"TASKQ_URL": at})
+    assert "unknown command" in said.err
+    assert leaks(said.out + said.err) == []
+
+
 def test_a_command_as_people_start_it_shows_no_more(port: int) -> None:
     said = taskq("--debug", "status", TASKQ_URL=urls(port)[0])
     assert "Traceback" in said.stderr
