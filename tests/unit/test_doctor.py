@@ -194,6 +194,14 @@ def test_on_this_host_neither_tls_nor_a_password_is_asked_for(url: str) -> None:
     assert said["encryption"] == said["password"] == Finding("ok", "not needed: the server is on this host")
 
 
+@pytest.mark.parametrize("url", ["rediss://redis.example", "sentinels://:secret@a.example,b.example:1/main"])
+def test_tls_is_encryption_but_to_whom_only_a_certificate_says(url: str) -> None:
+    assert CHECKS["encryption"](replace(WELL, url=url)) == Finding("ok", "TLS")
+    anybody = CHECKS["encryption"](replace(WELL, url=f"{url}?ssl_cert_reqs=none"))
+    assert (anybody.level, "no certificate is checked" in anybody.why) == ("warning", True)
+    assert "secret" not in str(anybody)
+
+
 @pytest.mark.parametrize("check", ["encryption", "password"])
 def test_no_finding_shows_the_password(check: str) -> None:
     for url in ("redis://:hunter2@redis.example", f"{REMOTE}?password=hunter2", "redis://me:hunter2@redis.example/1"):

@@ -15,8 +15,8 @@ _SKEW = 1.0
 
 def encryption(facts: Facts) -> Finding:
     parts = urlsplit(facts.url)
-    if parts.scheme == "rediss":
-        return ok("TLS")
+    if parts.scheme in ("rediss", "sentinels"):
+        return _certificates(facts.url)
     if _is_local(facts.url):
         return ok("not needed: the server is on this host")
     if _password(facts.url):
@@ -24,10 +24,21 @@ def encryption(facts: Facts) -> Finding:
             "warning",
             f"none, to {parts.hostname}",
             "the password and all arguments can be read on the way",
-            "rediss:// in the URL, and tls-port in redis.conf",
+            "rediss:// (or sentinels://) in the URL, and tls-port in redis.conf",
         )
     return Finding(
         "note", f"none, to {parts.hostname}", "all arguments can be read on the way", "rediss:// where others listen"
+    )
+
+
+def _certificates(url: str) -> Finding:
+    if _is_local(url) or parse_qs(urlsplit(url).query).get("ssl_cert_reqs") != ["none"]:
+        return ok("TLS")
+    return Finding(
+        "warning",
+        f"TLS to anybody who says to be {urlsplit(url).hostname}",
+        "no certificate is checked: who gets between can read and change everything, the password too",
+        "ssl_ca_certs=/path/ca.pem in the URL instead of ssl_cert_reqs=none",
     )
 
 
