@@ -6,7 +6,7 @@
     |  |- BadArguments         the arguments do not fit the task's signature
     |  |- NotSerializable      a value that cannot travel
     |  |- TooLarge             more bytes than the limit
-    |  `- QueueFull            Redis is out of memory (or the queue at its bound)
+    |  `- QueueFull            Redis is out of memory
     |- BrokerError             the conversation with Redis failed
     |  |- BrokerUnavailable    Redis cannot be reached
     |  `- NotPermitted         Redis does not let this user do it

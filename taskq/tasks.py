@@ -61,7 +61,7 @@ class Task(Generic[P, R]):
         """Send one job; when this returns, Redis has it and it will be run to an outcome.
 
         Raises, with nothing sent: BadArguments, ConfigError (a function of C that does not tell its parameters),
-        NotSerializable, TooLarge, QueueFull; BrokerUnavailable within 2 s where Redis cannot be reached. A `job_id`
+        NotSerializable, TooLarge, QueueFull; BrokerUnavailable where Redis cannot be reached, within 5 s. A `job_id`
         that has a job or an outcome already is not enqueued again: the handle is that job's.
         """
         raw, body = self._encode(args, kwargs)

@@ -1,4 +1,4 @@
-"""Connections to Redis: redis-py's, with its retries off, and its errors in our words.
+"""Connections to Redis: redis-py's, with its retries off.
 
 redis-py repeats a command whose reply was lost; with a queue that stores a job twice or loses one. So nothing is ever
 repeated below this module: who sends a call knows whether it may be sent again.
