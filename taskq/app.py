@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal, ParamSpec, Protocol, TypeVar, Unpack, overload
 
-from taskq.broker import calls, embedded, keys
+from taskq.broker import calls, keys
 from taskq.broker.broker import Broker
 from taskq.broker.call import Call
+from taskq.broker.opening import open_broker
 from taskq.clock import SYSTEM_CLOCK, Clock
 from taskq.codec import DEFAULT_LIMIT, HARD_LIMIT, ErrorInfo, Record, State, decode_job, decode_record, encode_record
 from taskq.config import advice, redis_url
@@ -179,8 +180,7 @@ class TaskQ:
         with self._lock:
             lines = self._lines
             if lines is None:
-                url = redis_url(self.url).value
-                self.use(Broker(embedded.resolve(url) if url.startswith("embedded:") else url, self.namespace))
+                self.use(open_broker(redis_url(self.url).value, self.namespace))
             elif lines.pid != os.getpid():  # forked: the same Redis, on connections of our own
                 self.use(Broker(lines.broker.url, lines.broker.namespace))
             assert self._lines is not None

@@ -25,10 +25,9 @@ T = TypeVar("T")
 
 def connect(url: str, namespace: str) -> Broker:
     """A broker at `url`; `embedded://` starts its server."""
-    from taskq.broker import embedded
-    from taskq.broker.broker import Broker
+    from taskq.broker.opening import open_broker
 
-    return Broker(embedded.resolve(url) if url.startswith("embedded:") else url, namespace)
+    return open_broker(url, namespace)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -14,7 +14,7 @@ import pytest
 
 import taskq
 from taskq import app, codec, config, declaration, errors, ids, job, lifecycle, retry, tasks, units
-from taskq.broker import broker, calls, embedded, failures, keys, link, reconnect, records, sentinels
+from taskq.broker import broker, calls, embedded, failures, keys, link, opening, quoting, reconnect, records, sentinels
 from taskq_workers import (
     bell,
     board,
@@ -35,8 +35,9 @@ from taskq_workers import (
 )
 
 LIBRARY = [taskq, app, codec, config, declaration, errors, ids, job, lifecycle, retry, tasks, units]
-INSIDE = [broker, calls, embedded, failures, keys, link, reconnect, records, sentinels, bell, board, budget, channel]
-INSIDE += [child, commits, courier, crew, exchange, lanes, limits, loader, outcomes, runner, supervisor, worker]
+INSIDE = [broker, calls, embedded, failures, keys, link, opening, quoting, reconnect, records, sentinels]
+INSIDE += [bell, board, budget, channel, child, commits, courier, crew, exchange, lanes, limits, loader, outcomes]
+INSIDE += [runner, supervisor, worker]
 
 
 def run(code: str) -> str:

@@ -18,9 +18,10 @@ from typing import Any
 
 from taskq import __version__, exit_codes
 from taskq.app import TaskQ
-from taskq.broker import calls, embedded
+from taskq.broker import calls
 from taskq.broker.broker import Broker
 from taskq.broker.keys import SOLO
+from taskq.broker.opening import open_broker
 from taskq.clock import SYSTEM_CLOCK, Clock
 from taskq.codec import decode_job
 from taskq.config import Sourced, WorkerSettings, advice, redis_url
@@ -104,7 +105,7 @@ def _server(broker: Broker) -> dict[str, str]:
 def connect(app: TaskQ, url: str | None) -> Broker:
     """The broker of `app`, at `url` instead of its own where one is given."""
     if url is not None:
-        app.use(Broker(embedded.resolve(url) if url.startswith("embedded:") else url, app.namespace))
+        app.use(open_broker(url, app.namespace))
     return app.broker
 
 

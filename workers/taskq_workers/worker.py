@@ -8,8 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from taskq import __version__, log
-from taskq.broker import embedded
-from taskq.broker.broker import Broker
+from taskq.broker.opening import open_broker
 from taskq.clock import SYSTEM_CLOCK
 from taskq.config import Sourced, WorkerSettings, mask
 from taskq.errors import NotPermitted, TaskqError
@@ -74,8 +73,7 @@ def greet(order: Order, introduction: Message, refused: Callable[[TaskqError], o
     `refused` gets the error where Redis does not even let its user begin.
     """
     announce(order, introduction)
-    url = introduction["url"]
-    broker = Broker(embedded.resolve(url) if url.startswith("embedded:") else url, introduction["namespace"])
+    broker = open_broker(introduction["url"], introduction["namespace"])
 
     def troubled(error: TaskqError | None) -> None:
         if isinstance(error, NotPermitted) and not courier.proven:
