@@ -123,7 +123,7 @@ def populate(broker: Broker, text: str) -> None:
             task=text, args=(text,), kwargs={text: [text]}, enqueued_at=1.0, key=place, route="default:io"
         )
         delay = 10.0 if place == "delayed" else None
-        broker.run(calls.enqueue("default:io", [(ids.named_id(place), encode_job(envelope))], delay=delay, named=True))
+        broker.run(calls.enqueue("default:io", [(ids.named_id(place), encode_job(envelope))], delay=delay))
         claim = broker.run(calls.claim("w1", 0, {"io": 1 if place in ("dead", "running", "done") else 0}, ["default"]))
         known: dict[str, Any] = {"task": text, "enqueued_at": 1.0, "started_at": 2.0, "seconds": 0.5, "attempt": 1}
         dead = encode_record(Record(state="dead", error=error(text), worker=text, **known))
