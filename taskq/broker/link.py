@@ -34,6 +34,10 @@ class Link:
         """The socket to select on while `waiting`."""
         return self._wire.fileno()
 
+    def files(self) -> list[int]:
+        """The number of its socket; none while it is not connected."""
+        return [self._wire.fileno()] if self._wire.connected else []
+
     def exchange(self, *calls: Call[Any]) -> list[Any]:
         """The values of `calls`, in order. An error is returned in the place of the value it belongs to.
 

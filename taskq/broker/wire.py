@@ -51,9 +51,13 @@ class Wire:
         """The file descriptor while it is connected. redis-py has no public name for it."""
         return int(self._connection._sock.fileno())
 
+    @property
+    def connected(self) -> bool:
+        return getattr(self._connection, "_sock", None) is not None
+
     def connect(self) -> None:
         """Nothing happens where it is connected."""
-        if getattr(self._connection, "_sock", None) is None:
+        if not self.connected:
             self._open()
             if isinstance(self._connection, redis.SSLConnection):
                 # TLS sends tickets after its handshake. Who waits for the socket would take them for the reply, and

@@ -306,10 +306,13 @@ def test_a_link_waits_only_while_a_reply_is_to_come(link: Link) -> None:
 
 def test_a_link_can_be_waited_for_by_its_file_number(redis_url: str) -> None:
     link = Link(Broker(redis_url))
+    assert link.files() == []
     link.send(calls.ping())
     assert link.fileno() > 0
     assert link.receive() == [True]
+    assert link.files() == [link.fileno()]
     link.close()
+    assert link.files() == []
 
 
 def test_a_link_that_is_killed_repeats_nothing_and_connects_again(faulty: Bench) -> None:

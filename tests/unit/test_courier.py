@@ -12,6 +12,7 @@ from taskq.broker import calls
 from taskq.broker.broker import Broker
 from taskq.broker.wire import Wire
 from taskq.errors import BrokerUnavailable, TaskqError
+from taskq_workers.bell import Bell
 from taskq_workers.courier import Courier
 from tests.support.clock import FakeClock
 
@@ -44,6 +45,21 @@ def silence() -> Iterator[Silence]:
     silence = Silence()
     yield silence
     silence.end()
+
+
+def test_the_supervisors_connections_stand_still_for_two_seconds_at_most(
+    silence: Silence, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker, patience = Broker("redis://localhost"), list[float]()
+
+    def wire(seconds: float) -> Silence:
+        patience.append(seconds)
+        return silence
+
+    monkeypatch.setattr(broker, "wire", wire)
+    Courier(broker, FakeClock(), 5.0, lambda _: None)
+    Bell(broker, ["default"], FakeClock())
+    assert patience == [2.0, 2.0]
 
 
 def test_a_call_that_nobody_answers_is_trouble_and_is_sent_again(

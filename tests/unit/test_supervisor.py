@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import count, pairwise
 from typing import Any
 
@@ -84,14 +85,20 @@ class Actor(Child):
 
 
 class Troupe:
-    """The crew: keeps all that were ever born."""
+    """The crew: keeps all that were ever born. The host has no room for another while it is `full`."""
 
     def __init__(self) -> None:
         self.children: list[Child] = []
         self.born: list[Actor] = []
+        self.full = False
+        self.refused = 0
+        self.private: Callable[[], Iterable[int]] = tuple
         self._births = count()
 
     def start(self, number: int, solo: bool = False) -> Child:
+        if self.full:
+            self.refused += 1
+            raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
         ours, theirs = Channel.pair()
         process: Any = Process()
         actor = Actor(Berth(number, solo, f"w{next(self._births)}"), process, ours, Board(4))
@@ -139,6 +146,9 @@ class Courier:
     def due(self) -> float | None:
         return None
 
+    def files(self) -> list[int]:
+        return [1001]
+
     def names(self) -> list[str]:
         return [call.name for call, _ in self.posted]
 
@@ -168,6 +178,9 @@ class Bell:
 
     def due(self) -> float:
         return self._again_at
+
+    def files(self) -> list[int]:
+        return [1002]
 
     def listen(self, solo: bool) -> None:
         if self._clock.monotonic() >= self._again_at:
@@ -390,6 +403,86 @@ def test_a_child_that_dies_at_first_before_it_is_up_stops_everything(play: Play)
     assert len(play.crew.born) == 2
 
 
+def test_children_keep_none_of_its_connections(play: Play) -> None:
+    assert list(play.crew.private()) == []
+    play.open()
+    assert list(play.crew.private()) == [1001, 1002]
+
+
+# No room for another process
+
+
+def refusals(play: Play, times: int) -> list[float]:
+    """The seconds between this many refusals of the host, the first of which has been; then it has room again."""
+    waits = []
+    for _ in range(times):
+        refused, since = play.crew.refused, play.clock.monotonic()
+        while play.crew.refused == refused:
+            play.step()
+            play.beat()
+        waits.append(play.clock.monotonic() - since)
+    play.crew.full = False
+    play.pass_time(10.1)
+    return waits
+
+
+def test_a_host_without_room_for_another_process_is_asked_ever_more_slowly_and_the_others_work_on(play: Play) -> None:
+    first, second = play.open()
+    play.crew.full = True
+    first.process.kill()
+    play.settle()
+    assert refusals(play, 3) == pytest.approx([0.5, 1, 2])
+    line = {"worker": "supervisor", "why": "[Errno 11] Resource temporarily unavailable", "again_in": "500ms"}
+    assert play.log.told("cannot start a process")[0] == line
+    assert len(play.log.told("cannot start a process")) == 4
+    assert [child.berth.number for child in play.crew.children] == [1, 0]
+    assert (play.code, second.process.code) == (None, None)
+
+
+def test_a_child_that_retires_has_its_successor_when_there_is_room(play: Play) -> None:
+    first, _ = play.open()
+    play.crew.full = True
+    first.says(retiring="tasks.f did not stop at its time limit")
+    play.settle()
+    first.process.end()
+    play.settle()
+    assert refusals(play, 1) == pytest.approx([0.5])
+    assert [child.berth.number for child in play.crew.children] == [1, 0]
+
+
+def test_a_job_that_must_run_alone_gets_its_child_when_there_is_room(play: Play) -> None:
+    play.open()
+    play.crew.full = True
+    play.bell.ring("solo")
+    play.settle()
+    assert play.bell.listening is False, "the host is asked in its time, not at every job"
+    assert refusals(play, 2) == pytest.approx([0.5, 1])
+    assert (play.crew.born[-1].berth.solo, len(play.crew.born)) == (True, 3)
+    assert play.bell.listening is True
+
+
+def test_a_child_that_has_run_its_share_works_on_until_there_is_room(play: Play) -> None:
+    first, _ = play.open()
+    play.crew.full = True
+    first.says(spent="it has run 500 jobs")
+    play.settle()
+    assert refusals(play, 2) == pytest.approx([0.5, 1])
+    successor = play.crew.born[2]
+    assert (successor.berth.number, first.hears()) == (0, [])
+    successor.says(ready=INTRODUCTION)
+    play.settle()
+    assert first.hears() == [{"stop": True}]
+    assert len(play.crew.born) == 3
+
+
+def test_a_host_without_room_at_first_ends_the_worker_and_the_children_that_it_had_started(play: Play) -> None:
+    play.crew.full = True
+    assert play.supervisor.run() == exit_codes.FAILED
+    (line,) = play.log.told("cannot start")
+    assert line["error"] == "cannot start a process: [Errno 11] Resource temporarily unavailable"
+    assert [actor.process.code for actor in play.crew.born] == [-signal.SIGKILL] * 2
+
+
 # Children that die
 
 
@@ -476,6 +569,27 @@ def test_a_child_that_comes_up_ends_the_waiting(play: Play) -> None:
     assert len(play.crew.born) == born
     play.pass_time(0.02)
     assert len(play.crew.born) == born + 1
+
+
+def die_ready(play: Play, lived: float = 4.9) -> float:
+    """The last child comes up and dies: how long it takes until it is replaced."""
+    play.crew.born[-1].says(ready=INTRODUCTION)
+    play.settle()
+    play.pass_time(lived)
+    play.crew.born[-1].process.kill()
+    born, died = len(play.crew.born), play.clock.monotonic()
+    play.settle()
+    while len(play.crew.born) == born:
+        play.step()
+        play.beat()
+    return play.clock.monotonic() - died
+
+
+def test_children_that_die_young_are_replaced_ever_more_slowly_from_the_sixth_in_a_row(play: Play) -> None:
+    play.open()
+    assert [die_ready(play) for _ in range(8)] == pytest.approx([0, 0, 0, 0, 0, 0.5, 1, 2])
+    assert die_ready(play, 5.1) == 0, "this one did its work for a while"
+    assert [die_ready(play) for _ in range(6)] == pytest.approx([0, 0, 0, 0, 0, 0.5])
 
 
 def test_a_redis_that_goes_away_later_only_slows_the_restart(play: Play) -> None:
@@ -569,6 +683,29 @@ def test_a_job_that_holds_the_gil_is_ended_by_a_kill_and_only_it_is_blamed(play:
     assert play.courier.answer("reap", Reaped(0, 0, 0)).args[3] == 1, "it is certain which job did it"
     assert len(play.crew.children) == 2
     assert play.log.told("killed")[0]["why"] == "a job holds the GIL beyond its hard time limit"
+
+
+def test_a_host_that_stood_still_gives_a_child_time_to_look_at_its_limits_itself(play: Play) -> None:
+    first, _ = play.open()
+    first.board.begin(0, A, 7.0)
+    play.clock.advance(60.0)
+    play.supervisor.step()
+    play.beat()
+    assert first.process.code is None
+    play.pass_time(3.1)
+    assert first.process.code == -signal.SIGKILL, "it did not look"
+
+
+def test_a_child_that_is_stopped_has_time_to_look_at_its_limits_when_it_goes_on(play: Play) -> None:
+    first, _ = play.open()
+    first.board.begin(0, A, 0.5)
+    first.process.stopped = True
+    play.pass_time(7.0)
+    first.process.stopped = False
+    play.pass_time(3.0)
+    assert first.process.code is None
+    play.pass_time(3.0)
+    assert first.process.code == -signal.SIGKILL, "it did not look"
 
 
 def test_a_child_that_is_stopped_for_longer_than_a_lease_is_killed_and_nobody_is_blamed(play: Play) -> None:
@@ -842,6 +979,19 @@ def test_an_old_child_that_dies_while_its_successor_starts_has_no_other(play: Pl
     successor.says(ready=INTRODUCTION)
     play.settle()
     assert successor_of(play, second) is play.crew.born[3]
+
+
+def test_an_old_child_that_dies_of_a_job_before_it_can_be_told_to_stop_counts_the_loss(play: Play) -> None:
+    first, _ = play.open()
+    successor = successor_of(play, first)
+    first.board.begin(0, A)
+    first.theirs.close()
+    first.process.end(-signal.SIGSEGV)
+    play.crew.children.sort(key=lambda child: child is not successor)  # it is heard first
+    successor.says(ready=INTRODUCTION)
+    play.settle()
+    assert play.reaped == [("w0", A)]
+    assert [line["exit"] for line in play.log.told("process died")] == ["SIGSEGV"]
 
 
 def test_a_successor_whose_old_child_is_gone_is_started_again_when_it_dies(play: Play) -> None:

@@ -12,6 +12,7 @@ from taskq.broker.link import Link, values
 from taskq.broker.reconnect import Reconnect
 from taskq.clock import Clock
 from taskq.errors import TaskqError
+from taskq_workers.waiting import STANDSTILL
 
 BLOCK = 2.0
 PATIENCE = BLOCK + 3.0
@@ -21,7 +22,7 @@ class Bell:
     """Listens at `wake:timer`, and at the solo doorbells of `queues` while it is asked to."""
 
     def __init__(self, broker: Broker, queues: Sequence[str], clock: Clock):
-        self._link, self._clock = Link(broker), clock
+        self._link, self._clock = Link(broker, STANDSTILL), clock
         self._timer = broker.key("wake", "timer")
         self._solo = bells(broker.prefix, tuple(queues), (SOLO,))
         self._again_at = 0.0
@@ -34,6 +35,10 @@ class Bell:
 
     def fileno(self) -> int:
         return self._link.fileno()
+
+    def files(self) -> list[int]:
+        """The number of its connection, if there is one."""
+        return self._link.files()
 
     def due(self) -> float:
         """When `listen` has something to do (monotonic)."""

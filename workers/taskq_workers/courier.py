@@ -1,4 +1,6 @@
-"""The supervisor's way to talk to Redis without ever waiting for it: calls queue up, one is under way at a time.
+"""The supervisor's way to talk to Redis without waiting for answers: calls queue up, one is under way at a time.
+
+Connecting does wait, at most `STANDSTILL` seconds for each answer that it takes.
 
 All of a supervisor's calls may be sent twice, so after an error, or when no answer comes, the same call is simply sent
 again, after a pause. One that Redis refuses goes behind the others: a reap that cannot be done must not keep heartbeats
@@ -19,6 +21,7 @@ from taskq.broker.link import Link, values
 from taskq.broker.reconnect import Reconnect
 from taskq.clock import Clock
 from taskq.errors import BrokerError, BrokerUnavailable, TaskqError
+from taskq_workers.waiting import STANDSTILL
 
 T = TypeVar("T")
 
@@ -37,7 +40,7 @@ class Courier:
     """
 
     def __init__(self, broker: Broker, clock: Clock, patience: float, troubled: Callable[[TaskqError | None], object]):
-        self._link, self._clock, self._patience, self._troubled = Link(broker), clock, patience, troubled
+        self._link, self._clock, self._patience, self._troubled = Link(broker, STANDSTILL), clock, patience, troubled
         self._errands: deque[_Errand] = deque()
         self._reconnect = Reconnect()
         self._wake_at = 0.0
@@ -59,6 +62,10 @@ class Courier:
 
     def fileno(self) -> int:
         return self._link.fileno()
+
+    def files(self) -> list[int]:
+        """The number of its connection, if there is one."""
+        return self._link.files()
 
     def go(self) -> None:
         """Send the next call, if none is under way and it is time; give up on one that takes too long."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -39,6 +39,7 @@ class Child:
     channel: Channel
     board: Board
     ready: bool = False
+    ready_since: float = 0.0
     leaving: bool = False
     mute: bool = False
     mute_since: float | None = None
@@ -52,10 +53,15 @@ class Child:
         return messages or []
 
     def stop(self) -> None:
-        """Ask it to finish what runs, give back the rest, and end; one that is not ready yet has nothing to finish."""
+        """Ask it to finish what runs, give back the rest, and end; one that is not ready yet has nothing to finish.
+
+        One that cannot be asked has died of its jobs, or they made another program of it.
+        """
         self.leaving = True
-        if not self.ready or not self.channel.send({"stop": True}):
+        if not self.ready:
             self.kill(b"")
+        elif not self.channel.send({"stop": True}):
+            self.process.kill()
 
     def kill(self, blamed: bytes) -> None:
         """SIGKILL. Only the jobs in `blamed` count a loss for it."""
@@ -79,21 +85,28 @@ class Child:
 
 @dataclass(slots=True)
 class Crew:
-    """Starts children that live `life`, with `rows` on their boards, and names them after `name`."""
+    """Starts children that live `life`, with `rows` on their boards, and names them after `name`.
+
+    `private`: the numbers of open files that no child may keep.
+    """
 
     name: str
     rows: Callable[[bool], int]
     life: Life
+    private: Callable[[], Iterable[int]] = tuple
     children: list[Child] = field(default_factory=list)
     _births: count[int] = field(default_factory=count)
 
     def start(self, number: int, solo: bool = False) -> Child:
-        """Fork one more child."""
+        """Fork one more child. Raises OSError where the host has no room for it."""
         berth = Berth(number, solo, f"{self.name}-{next(self._births)}")
-        board = Board(self.rows(solo))
-        ours, theirs = Channel.pair()
-        process = fork(lambda: self._live(berth, board, theirs, ours))
-        theirs.close()
+        with ExitStack() as undo:
+            board = undo.enter_context(closing(Board(self.rows(solo))))
+            ours, theirs = Channel.pair()
+            undo.enter_context(closing(ours))
+            with closing(theirs):
+                process = fork(lambda: self._live(berth, board, theirs, ours))
+            undo.pop_all()
         child = Child(berth, process, ours, board)
         self.children.append(child)
         return child
@@ -103,4 +116,15 @@ class Crew:
         for end in [parents_end, *(child.channel for child in self.children)]:
             end.close()
         self.children.clear()
+        self._let_go()
         return self.life(berth, board, channel)
+
+    def _let_go(self) -> None:
+        """In the child: end the connections of the supervisor here, or closing them there would not end them.
+
+        Their numbers stay taken: whatever object closes them later must not close a file of somebody else.
+        """
+        null = os.open(os.devnull, os.O_RDWR)
+        for number in self.private():
+            os.dup2(null, number, inheritable=False)
+        os.close(null)

@@ -61,11 +61,17 @@ class Process:
 def fork(target: Callable[[], int]) -> Process:
     """Run `target` in a child; its return value is the exit code. The caller must have one thread only.
 
-    The child dies when its parent does: by PR_SET_PDEATHSIG on Linux; elsewhere it has to watch a pipe.
+    Raises OSError where there can be no more processes or files. The child dies when its parent does: by
+    PR_SET_PDEATHSIG on Linux; elsewhere it has to watch a pipe.
     """
     _flush()
     parent, (alive, held) = os.getpid(), os.pipe()
-    pid = os.fork()
+    try:
+        pid = os.fork()
+    except OSError:
+        os.close(alive)
+        os.close(held)
+        raise
     if pid == 0:
         os.close(alive)
         _be_child(target, parent)

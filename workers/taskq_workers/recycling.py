@@ -65,15 +65,15 @@ class Recycling:
         return self._not_before if self._spent and self._old is None else float("inf")
 
     def begin(self, now: float) -> None:
-        """Start the successor of the child whose turn it is."""
+        """Start the successor of the child whose turn it is. After an OSError, which starting may raise: `retry`."""
         if now < self.due():
             return
         self._spent = {child: why for child, why in self._spent.items() if self._may_go(child)}
         old = next(iter(self._spent), None)
         if old is None:  # it has retired meanwhile, and has a successor
             return
-        self._why = self._spent.pop(old)
-        self._old, self._successor, self._began = old, self.crew.start(old.berth.number), now
+        self._old, self._why, self._began = old, self._spent.pop(old), now
+        self._successor = self.crew.start(old.berth.number)
         self.log.info("recycling", worker=old.berth.epoch, successor=self._successor.berth.epoch, why=self._why)
 
     def welcome(self, child: Child) -> None:
@@ -92,7 +92,7 @@ class Recycling:
         return child is self._old and self._successor is not None
 
     def retry(self, at: float) -> None:
-        """The successor died as it started: the old child stays at work, and another one is started then."""
+        """The successor did not come up: the old child stays at work, and another one is started then."""
         if self._old is not None:
             self._spent = {self._old: self._why} | self._spent
         self._old, self._successor, self._not_before = None, None, at

@@ -34,6 +34,7 @@ from taskq_workers.courier import Courier
 from taskq_workers.crew import Child, Crew
 from taskq_workers.obituaries import LOST, UNKNOWN
 from taskq_workers.recycling import Recycling
+from taskq_workers.restarts import Restarts
 from taskq_workers.waiting import readable
 
 FOREVER = float("inf")
@@ -43,8 +44,6 @@ LAST_WORDS = 5.0
 """Seconds that the last calls get when all children have ended."""
 GIL_GRACE = 2.0
 """Seconds beyond its hard limit after which a job must be holding the GIL, as its process did not abandon it."""
-RESTART = (0.5, 10.0)
-"""Seconds before a child that died while it started is started again: at first, and at most."""
 
 
 @dataclass(slots=True)
@@ -84,20 +83,25 @@ class Supervisor:
     ):
         self._settings, self._crew, self._signals, self._clock, self._log = settings, crew, signals, clock, log
         self._greet = greet
+        crew.private = self._files
         self._lines: Lines | None = None
         self._times = Times()
         self._recycling = Recycling(settings, crew, log)
         self._code: int | None = None
         self._began = clock.monotonic()
-        self._restart_after = RESTART[0]
+        self._restarts = Restarts()
         self._all_up = False
         self._asked: set[str] = set()
         self._tally = Tally()
 
     def run(self) -> int:
         """Until the end; the answer is the exit code."""
-        for number in range(self._settings.procs):
-            self._crew.start(number)
+        try:
+            for number in range(self._settings.procs):
+                self._crew.start(number)
+        except OSError as error:
+            self._log.error("cannot start", worker="supervisor", error=f"cannot start a process: {error}")
+            self._stop(exit_codes.FAILED)
         while not self._over():
             self.step()
         if self._lines is not None:
@@ -154,13 +158,13 @@ class Supervisor:
         now, times = self._clock.monotonic(), self._times
         for number in [number for number, at in times.restart.items() if now >= at]:
             del times.restart[number]
-            self._crew.start(number)
+            self._start(number)
         if now >= times.grace:
             self._give_up()
         if self._lines is not None:
             self._tend_lines(now, self._lines)
         if not self._stopping:
-            self._recycling.begin(now)
+            self._recycle(now)
 
     def _tend_lines(self, now: float, lines: Lines) -> None:
         if now >= self._times.beat:
@@ -174,7 +178,8 @@ class Supervisor:
         lines.courier.go()
         if not self._stopping:
             solos = sum(child.berth.solo for child in self._crew.children)
-            lines.bell.listen(solo=solos < self._settings.procs)
+            waits = self._settings.procs in self._times.restart
+            lines.bell.listen(solo=solos < self._settings.procs and not waits)
 
     def _ask(self, what: str, call: Any, then: Callable[[Any], object]) -> None:
         """Post a call, unless the same is under way already (Redis may be away for long)."""
@@ -188,7 +193,33 @@ class Supervisor:
 
         self._lines.courier.post(call, answered)
 
+    def _files(self) -> list[int]:
+        """The file numbers of the connections to Redis."""
+        return [] if self._lines is None else [*self._lines.courier.files(), *self._lines.bell.files()]
+
     # Children
+
+    def _start(self, number: int) -> None:
+        """Start a child, or try again later where the host has no room for one: those that run must not suffer.
+
+        The number behind the last is that of children for jobs that must run alone.
+        """
+        try:
+            self._crew.start(number, solo=number == self._settings.procs)
+        except OSError as error:
+            self._times.restart[number] = self._clock.monotonic() + self._cannot_start(error)
+
+    def _recycle(self, now: float) -> None:
+        try:
+            self._recycling.begin(now)
+        except OSError as error:
+            self._recycling.retry(now + self._cannot_start(error))
+
+    def _cannot_start(self, error: OSError) -> float:
+        """Seconds until it is tried again."""
+        pause = self._restarts.pause()
+        self._log.warning("cannot start a process", worker="supervisor", why=str(error), again_in=brief(pause))
+        return pause
 
     def _hear(self, child: Child) -> None:
         for message in child.hear():
@@ -205,8 +236,8 @@ class Supervisor:
                 self._boot_failed(child, message["error"], message["code"])
 
     def _welcome(self, child: Child, introduction: Message) -> None:
-        child.ready = True
-        self._restart_after = RESTART[0]
+        child.ready, child.ready_since = True, self._clock.monotonic()
+        self._restarts.came_up()
         if self._lines is None:
             self._lines = self._greet(introduction)
             self._times.promote = self._clock.monotonic()
@@ -226,7 +257,7 @@ class Supervisor:
         child.leaving = True
         self._log.warning("retiring", worker=child.berth.epoch, why=why)
         if not self._stopping and not child.berth.solo and not replaced:
-            self._crew.start(child.berth.number)
+            self._start(child.berth.number)
 
     def _boot_failed(self, child: Child, text: str, code: int) -> None:
         """What stops the worker is told once, though every child may fail of it."""
@@ -255,21 +286,23 @@ class Supervisor:
 
     def _fill_place(self, child: Child) -> None:
         """Have another child in the place of one that died."""
+        now = self._clock.monotonic()
         if self._recycling.awaits(child):
-            self._recycling.retry(self._clock.monotonic() + self._pause())
+            self._recycling.retry(now + self._restarts.pause())
         elif child.ready:
+            pause = self._restarts.after(now - child.ready_since)
             if not self._recycling.has_successor(child):
-                self._crew.start(child.berth.number)
+                self._start_in(pause, child.berth.number)
         elif not self._all_up:
             self._stop(exit_codes.FAILED)
         else:
-            self._times.restart[child.berth.number] = self._clock.monotonic() + self._pause()
+            self._start_in(self._restarts.pause(), child.berth.number)
 
-    def _pause(self) -> float:
-        """Seconds until a child that died while it started is started again: ever more."""
-        pause = self._restart_after
-        self._restart_after = min(pause * 2, RESTART[1])
-        return pause
+    def _start_in(self, pause: float, number: int) -> None:
+        if pause:
+            self._times.restart[number] = self._clock.monotonic() + pause
+        else:
+            self._start(number)
 
     def _reap(self, epoch: str, started: bytes | None, *, certain: bool = False) -> None:
         """Give back what a dead process held; in several calls where that is much."""
@@ -288,18 +321,18 @@ class Supervisor:
     # Heartbeats and timers
 
     def _beat(self, now: float) -> None:
+        in_time = now - self._times.beat <= GIL_GRACE
         self._times.beat = now + self._settings.beat
         for child in self._crew.children:
+            if in_time:
+                self._end_if_overdue(child, now)
             self._inspect(child, now)
             self._end_if_mute(child, now)
         started = {child.berth.epoch: child.board.started() for child in self._crew.children if child.ready}
         self._ask("heartbeat", calls.heartbeat(self._settings.lease, self._settings.outage_gap, started), self._beaten)
 
     def _inspect(self, child: Child, now: float) -> None:
-        """Kill a child that stands still for longer than a lease, or whose job holds the GIL beyond its hard limit.
-
-        Have one replaced that has grown too large.
-        """
+        """Kill a child that stands still for longer than a lease; have one replaced that has grown too large."""
         self._recycling.weigh(child, now)
         if not child.process.is_stopped():
             child.stopped_since = None
@@ -308,8 +341,15 @@ class Supervisor:
         elif now - child.stopped_since > self._settings.lease:
             self._log.error("killed", worker=child.berth.epoch, why="it was stopped (SIGSTOP) for longer than a lease")
             child.kill(b"")
+
+    def _end_if_overdue(self, child: Child, now: float) -> None:
+        """Kill a child whose job holds the GIL beyond its hard limit.
+
+        Nothing is certain where the child stood still: it may be about to look at its limits itself. Nor where this
+        comes late, as then the whole host may have stood still.
+        """
         overdue = child.board.overdue(now - GIL_GRACE)
-        if overdue:
+        if overdue and child.stopped_since is None and not child.process.is_stopped():
             self._log.error("killed", worker=child.berth.epoch, why="a job holds the GIL beyond its hard time limit")
             child.kill(overdue)
 
@@ -341,7 +381,7 @@ class Supervisor:
         if rang == "timer":  # at once: a promotion that is under way may not have seen this job
             self._lines.courier.post(calls.promote(UNKNOWN), self._promoted)
         elif rang == "solo" and not self._stopping:
-            self._crew.start(self._settings.procs, solo=True)
+            self._start(self._settings.procs)
 
     def _looked(self, pending: bool) -> None:
         if not pending and not self._stopping:

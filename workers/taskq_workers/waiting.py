@@ -13,6 +13,12 @@ class HasFileno(Protocol):
 
 
 F = TypeVar("F", bound=HasFileno)
+STANDSTILL = 2.0
+"""Seconds that a connection of the supervisor may take for each answer while it connects, when nothing else is done.
+
+A Redis that is connected and silent must not keep dead children from being replaced, or signals from being heeded, for
+longer. Nothing else waits: a reply is read when it has arrived, and who sent the call knows how long it may take.
+"""
 
 
 def readable(files: Sequence[F], timeout: float) -> list[F]:
