@@ -80,3 +80,28 @@ def test_a_call_that_nobody_answers_is_trouble_and_is_sent_again(
     clock.advance((courier.due() or 0) - clock.monotonic())
     courier.go()
     assert (courier.waiting, silence.sent) == (True, [("PING",), ("PING",)])
+
+
+def test_pauses_are_no_longer_than_a_call_may_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a short lease: it must not run out while a supervisor waits before it tries again."""
+    broker, clock = Broker("redis://localhost"), FakeClock()
+    courier = Courier(broker, clock, 0.4, lambda _: None)
+    monkeypatch.setattr(courier, "_link", Refusing())
+    courier.post(calls.ping())
+    pauses = []
+    for _ in range(12):
+        pauses.append((courier.due() or 0.0) - clock.monotonic())
+        clock.advance(pauses[-1])
+        courier.go()
+    assert 0.2 <= pauses[-1] <= 0.4
+
+
+class Refusing:
+    """A link to nowhere."""
+
+    waiting = False
+
+    def send(self, *_: Any) -> None:
+        raise BrokerUnavailable("refused")
+
+    def close(self) -> None: ...

@@ -42,7 +42,7 @@ class Courier:
     def __init__(self, broker: Broker, clock: Clock, patience: float, troubled: Callable[[TaskqError | None], object]):
         self._link, self._clock, self._patience, self._troubled = Link(broker, STANDSTILL), clock, patience, troubled
         self._errands: deque[_Errand] = deque()
-        self._reconnect = Reconnect()
+        self._reconnect = Reconnect(min(Reconnect.LONGEST, patience))  # a short lease must not run out of a pause
         self._wake_at = 0.0
         self.proven = False
 
