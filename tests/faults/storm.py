@@ -244,9 +244,12 @@ class Storm:
     def _count_slots(self) -> None:
         """No slot was lost: so many jobs as there are threads run at the same time, once all processes are up."""
         slots = len(self._hosts) * PROCS * THREADS
-        at_once = max(self._run_at_once(slots, round_) for round_ in range(3))
-        if at_once < slots:
-            self._accuse(f"slots were lost: {at_once} of {slots} jobs ran at the same time")
+        at_once = 0
+        for round_ in range(15):  # processes that died young again and again are replaced after up to 10 s
+            at_once = self._run_at_once(slots, round_)
+            if at_once == slots:
+                return
+        self._accuse(f"slots were lost: {at_once} of {slots} jobs ran at the same time")
 
     def _run_at_once(self, many: int, round_: int) -> int:
         tokens = [f"slot-{round_}-{number}" for number in range(many)]

@@ -20,7 +20,7 @@ from taskq.broker.reconnect import Reconnect
 from taskq.broker.records import Beat, Reaped
 from taskq_workers.bell import BLOCK
 from taskq_workers.obituaries import LOST, UNKNOWN
-from taskq_workers.supervisor import RESTART
+from taskq_workers.restarts import PAUSE
 from tests.simulation.child import LEASE, QUEUES, Child
 from tests.simulation.jobs import Journal
 from tests.simulation.loop import FOREVER, Acts, Nap, Process
@@ -226,7 +226,7 @@ class Host:
         if child.epoch in self._leaving or self._stopping or child.solo:
             self._watch_nap.wake()
         else:
-            self.process.at(0.02 if child.ready else RESTART[0], partial(self._start, slots))
+            self.process.at(0.02 if child.ready else PAUSE[0], partial(self._start, slots))
 
     def _reap(self, epoch: str, started: bytes | None) -> None:
         """Give back what a dead process held, in several calls where that is much."""
