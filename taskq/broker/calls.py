@@ -191,7 +191,8 @@ def promote(unknown_task_record: bytes) -> Call[float | None]:
 def reap(epoch: str, lost_record: bytes, started: bytes | None, *, certain: bool = False) -> Call[Reaped]:
     """Take back what a dead process held.
 
-    `started`: the ids it was running, joined, each of which may have killed it; None takes those of the last heartbeat.
+    `started`: the ids it was running, joined, each of which may have killed it; None takes those of the last heartbeat,
+    and does nothing where the lease has been renewed.
     They count a loss, and run alone from the second on, or at once where they did it for `certain`. Where it takes
     several calls, the `started` of the first counts for all, whoever sends them.
     """

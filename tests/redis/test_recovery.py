@@ -177,6 +177,14 @@ def test_reap_forgets_the_process(bench: Bench) -> None:
     assert bench.ask("SCARD", bench.broker.key("fenced")) == 0
 
 
+def test_a_victim_that_has_come_back_before_its_reaper_is_left_alone(bench: Bench) -> None:
+    bench.hold("a")
+    assert beat_for(bench, 15).victim == "w1"
+    assert bench.beat(w1="a").lost == ()  # its host was frozen for a while
+    assert bench.run(calls.reap("w1", b"lost", None)) == Reaped(left=0, given_back=0, buried=0)
+    assert bench.commit("a") == ""
+
+
 def test_a_resent_reap_changes_nothing(bench: Bench) -> None:
     bench.hold("a b")
     bench.reap(started="a")

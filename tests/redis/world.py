@@ -242,6 +242,8 @@ class World:
         return started.keys() - self.leases.keys(), {None if v in started else v for v in victims} or {None}
 
     def reap(self, epoch: str, record: bytes, started: set[bytes] | None, alone_from: int) -> tuple[int, int, int]:
+        if started is None and self.is_alive(epoch):
+            return 0, 0, 0
         self.leases.pop(epoch, None)
         if started is not None and epoch not in self.fenced:
             self.started[epoch] = started

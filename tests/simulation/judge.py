@@ -258,6 +258,8 @@ class Judge:
 
     def _reap(self, letter: Letter, args: Sequence[Any], reaped: Any) -> None:
         epoch = args[0]
+        if self.network.raw("ZSCORE", self.network.broker.key("workers"), epoch) is not None:
+            return  # it has come back: it was spared
         if epoch not in self._fencing and self._children[epoch].process.alive:
             silent = self.network.uptime - self._renewed[epoch]
             self.check(silent >= LEASE - GAP, "declared dead though it was not silent", epoch, f"{silent:.1f} s")

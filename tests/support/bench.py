@@ -128,6 +128,9 @@ class Bench:
         return self.run(calls.heartbeat(LEASE, GAP, {epoch: b"".join(ids(jobs)) for epoch, jobs in started.items()}))
 
     def reap(self, epoch: str = "w1", started: str | None = None, *, certain: bool = False) -> Reaped:
+        """By the supervisor that knows what was `started`; by another, when the lease has run out."""
+        if started is None:
+            self.ask("ZADD", self.broker.key("workers"), "XX", 0, keys.raw(epoch))
         running = None if started is None else b"".join(ids(started))
         return self.run(calls.reap(epoch, b"lost", running, certain=certain))
 

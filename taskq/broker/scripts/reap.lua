@@ -3,10 +3,13 @@
 -- what the first call says: others that go on with it, from any supervisor, keep to that.
 -- ARGV: 1 epoch, 2 limit of losses, 3 record for jobs at the limit, 4 losses from which on a job runs alone,
 --       5 ids that had started, or '*' for those of the last heartbeat
--- returns: {how many it still holds, how many went back in line, how many were buried}
+-- returns: {how many it still holds, how many went back in line, how many were buried}; with '*' all 0 where the lease
+--          has been renewed: then nothing happens
 -- uses: ready held losses dead result awaited reply queues workers worker fenced poke wake config stats
 -- include: allow_oom now route line ring whole count tell bury
 local epoch, held, stamp = ARGV[1], HELD .. ARGV[1], now()
+-- Who goes by a lease that had run out may come late: the process may have come back and have a lease again.
+if ARGV[5] == '*' and tonumber(redis.call('ZSCORE', WORKERS, epoch) or 0) > stamp then return {0, 0, 0} end
 local first = redis.call('SADD', FENCED, epoch) == 1
 redis.call('ZREM', WORKERS, epoch)
 
