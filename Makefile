@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+SIDE_BY_SIDE := -n 4 --dist loadfile
 OLDEST := redis==5.0.0 msgpack==1.2.1 click==8.2.0 structlog==24.1.0
 
 .DEFAULT_GOAL := help
@@ -16,11 +17,11 @@ demo: $(INSTALLED)  ## files, HTTP requests and primes, with a private Redis and
 	@$(BIN)/python -m examples.guide.demo
 
 test: check  ## the static checks and the whole test suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE)
 	@$(MAKE) --no-print-directory test-oldest
 
 test-oldest: $(VENV)-oldest/.installed  ## what touches Redis, with the oldest libraries that are supported
-	$(VENV)-oldest/bin/python -m pytest -q tests/redis tests/process/test_outcomes.py
+	$(VENV)-oldest/bin/python -m pytest -q $(SIDE_BY_SIDE) tests/redis tests/process/test_outcomes.py
 
 check: $(INSTALLED)  ## the static checks: lint, format, types, imports
 	$(BIN)/ruff check .

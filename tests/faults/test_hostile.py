@@ -127,12 +127,8 @@ def test_a_job_without_end_ends_at_its_limit_and_hurts_no_neighbour(shared_worke
 
 
 def test_after_all_of_them_no_slot_is_lost(shared_worker: Worker, folder: Path, server: Server) -> None:
-    count = PROCS * THREADS
-    naps = [jobs.nap.enqueue(f"slot-{n}", 1.0) for n in range(count)]
-    assert [how_it_ended(nap) for nap in naps] == [DONE] * count
-    found = [run for run in journals.read(folder).executions if run.token.startswith("slot-")]
-    assert len(found) == count
-    assert max(run.start for run in found) < min(run.end or 0 for run in found)
+    # Processes that died young again and again are replaced after up to 10 s.
+    assert any(all_at_once(folder, PROCS * THREADS, round_) for round_ in range(15))
     assert shared_worker.process.poll() is None
     shared_worker.signal(signal.SIGTERM)
     shared_worker.end()
@@ -142,6 +138,16 @@ def test_after_all_of_them_no_slot_is_lost(shared_worker: Worker, folder: Path, 
     assert one_place(census) == []
     assert not any(census[row] for row in ("ready", "held", "delayed", "parked", "workers", "fenced"))
     assert {len(dead) for dead in census["dead"].values()} == {len(census["jobs"][""])}
+
+
+def all_at_once(folder: Path, many: int, round_: int) -> bool:
+    """Do so many jobs run at the same time?"""
+    tokens = [f"slot-{round_}-{number}" for number in range(many)]
+    naps = [jobs.nap.enqueue(token, 1.0) for token in tokens]
+    assert [how_it_ended(nap) for nap in naps] == [DONE] * many
+    found = [run for run in journals.read(folder).executions if run.token in tokens]
+    assert len(found) == many
+    return max(run.start for run in found) < min(run.end or 0 for run in found)
 
 
 def test_a_job_that_holds_the_gil_in_c_longer_than_the_lease_is_not_run_twice(folder: Path, server: Server) -> None:

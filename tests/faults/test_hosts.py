@@ -219,13 +219,18 @@ def test_a_host_behind_a_slow_and_lossy_line_works_and_runs_nothing_twice(two: S
     far, near = two.hosts
     with far.worker(*PATIENT) as worker, near.worker(*PATIENT) as other:
         far.cable.delay, far.cable.jitter, far.cable.loss = 0.02, 0.03, 0.05
-        enqueued = jobs.nap.enqueue_many([(0.1,)] * 100)
-        assert {job.result(WAIT) for job in enqueued} == {0.1}
+        ran = 0
+        for _ in range(20):
+            enqueued = jobs.nap.enqueue_many([(0.1,)] * 100)
+            assert {job.result(WAIT) for job in enqueued} == {0.1}
+            ran += 100
+            if far.cable.dropped:  # one in twenty packets, by chance
+                break
         assert {entry.pid for entry in journal.entries("nap")} <= {*worker.children(), *other.children()}
         assert {entry.pid for entry in journal.entries("nap")} & {*worker.children()}
         far.cable.loss = 0.0
         stop(worker)
         stop(other)
     assert far.cable.dropped
-    assert len(journal.entries("nap")) == 100
+    assert len(journal.entries("nap")) == ran
     nothing_is_left()
