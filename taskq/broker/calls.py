@@ -10,7 +10,7 @@ from itertools import chain
 from typing import Any, cast
 
 from taskq.broker.call import Call, Word
-from taskq.broker.keys import SCHEMA, raw
+from taskq.broker.keys import SCHEMA, raw, text
 from taskq.broker.records import (
     Adopted,
     Beat,
@@ -41,17 +41,12 @@ def _flat(rows: Iterable[tuple[Word, ...]]) -> Iterator[Word]:
     return chain.from_iterable(rows)
 
 
-def _text(word: bytes) -> str:
-    """A name from Redis, whoever wrote it: what is no UTF-8 goes back as it was (`_word`)."""
-    return word.decode("utf-8", "surrogateescape")
-
-
 def _maybe_text(word: bytes | None) -> str | None:
-    return None if word is None else _text(word)
+    return None if word is None else text(word)
 
 
 def _word(name: str) -> Word:
-    return name if name.isascii() else name.encode("utf-8", "surrogateescape")
+    return name if name.isascii() else raw(name)
 
 
 def _members(reply: list[bytes]) -> tuple[bytes, ...]:
@@ -94,7 +89,7 @@ def cancel(jobs: Iterable[tuple[bytes, str]], record: bytes, ttl: float) -> Call
 
 def schema(key: bytes) -> Call[str]:
     """The schema of the data in the namespace whose full `key` that is."""
-    return Call("GET", (key,), lambda reply: "1" if reply is None else _text(reply))
+    return Call("GET", (key,), lambda reply: "1" if reply is None else text(reply))
 
 
 # Worker processes
@@ -176,7 +171,7 @@ def heartbeat(lease: float, gap: float, started: dict[str, bytes]) -> Call[Beat]
 
 def _beat(reply: list[Any]) -> Beat:
     lost, victim, due = reply
-    return Beat(tuple(map(_text, lost)), _text(victim) or None, _due(due))
+    return Beat(tuple(map(text, lost)), text(victim) or None, _due(due))
 
 
 def _due(reply: int) -> float | None:
@@ -216,7 +211,7 @@ def _located(reply: list[Any]) -> Located:
     place, worker, due, body, record, history, losses = reply
     return Located(
         place=cast("Place", place.decode()),
-        worker=_text(worker) or None,
+        worker=text(worker) or None,
         due=float(due) / 1000 if due else None,
         body=body or None,
         record=record or None,
@@ -258,8 +253,8 @@ def overview(minutes: int = 10) -> Call[list[QueueRow]]:
 
 def _queue_row(row: list[Any]) -> QueueRow:
     name, ready, delayed, parked, dead, paused, oldest, flat = row
-    counters = {_text(field): int(n) for field, n in zip(flat[::2], flat[1::2], strict=True)}
-    return QueueRow(_text(name), ready, delayed, parked, dead, _text(paused) or None, oldest or None, counters)
+    counters = {text(field): int(n) for field, n in zip(flat[::2], flat[1::2], strict=True)}
+    return QueueRow(text(name), ready, delayed, parked, dead, text(paused) or None, oldest or None, counters)
 
 
 def browse(place: Place, queue: str, skip: int, limit: int) -> Call[list[JobRow]]:
@@ -278,8 +273,8 @@ def holdings() -> Call[list[WorkerRow]]:
 
 def _worker_row(epoch: bytes, lease: int, held: list[bytes], flat: list[bytes]) -> WorkerRow:
     fields = zip(flat[::2], flat[1::2], strict=True)
-    info = {_text(k): _text(v) for k, v in fields if k not in (b"started", b"lease")}
-    return WorkerRow(_text(epoch), lease / 1000, tuple(held), info)
+    info = {text(k): text(v) for k, v in fields if k not in (b"started", b"lease")}
+    return WorkerRow(text(epoch), lease / 1000, tuple(held), info)
 
 
 # An audit
@@ -301,7 +296,7 @@ def _bookmark(bookmark: Bookmark) -> tuple[Word, ...]:
 def _trace(reply: list[Any]) -> Trace:
     parts, jobs = reply
     stretches = tuple(Stretch(part[0], tuple(part[1]), tuple(part[2])) if part else None for part in parts)
-    return Trace(stretches, tuple(tuple(map(_text, words)) for words in jobs))
+    return Trace(stretches, tuple(tuple(map(text, words)) for words in jobs))
 
 
 def mend(
@@ -321,7 +316,7 @@ def mend(
 
 
 def _words(reply: list[bytes]) -> list[str]:
-    return list(map(_text, reply))
+    return list(map(text, reply))
 
 
 def orphans(epochs: Sequence[str]) -> Call[list[int]]:
@@ -340,7 +335,7 @@ def lanes(queues: Sequence[str]) -> Call[list[Lane]]:
 
 
 def _lane(queue: bytes, lane: bytes, *firsts: bytes) -> Lane:
-    return Lane(_text(queue), _text(lane), firsts)
+    return Lane(text(queue), text(lane), firsts)
 
 
 def tune(bells: Sequence[str]) -> Call[int]:
@@ -380,7 +375,7 @@ def length(key: bytes) -> Call[int]:
 
 def names(key: bytes) -> Call[set[str]]:
     """All members of a small set."""
-    return Call("SMEMBERS", (key,), lambda reply: set(map(_text, reply)))
+    return Call("SMEMBERS", (key,), lambda reply: set(map(text, reply)))
 
 
 def scan(cursor: int, pattern: bytes, step: int) -> Call[tuple[int, list[bytes]]]:
@@ -396,7 +391,7 @@ def unlink(keys: Sequence[bytes]) -> Call[int]:
 
 def setting(name: str) -> Call[dict[str, str]]:
     """A setting of the server; {} where it knows none of this name."""
-    return Call("CONFIG", ("GET", name), lambda reply: dict(zip(*[iter(map(_text, reply))] * 2, strict=True)))
+    return Call("CONFIG", ("GET", name), lambda reply: dict(zip(*[iter(map(text, reply))] * 2, strict=True)))
 
 
 def server_time() -> Call[float]:
@@ -413,5 +408,5 @@ def info() -> Call[dict[str, str]]:
 
 
 def _info(reply: bytes) -> dict[str, str]:
-    lines = (line.partition(":") for line in _text(reply).splitlines() if not line.startswith("#"))
+    lines = (line.partition(":") for line in text(reply).splitlines() if not line.startswith("#"))
     return {key: value for key, _, value in lines if key}

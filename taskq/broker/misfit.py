@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from taskq.broker.call import Call, Word
-from taskq.broker.keys import ID_BYTES, LANES, MODEL, SOLO, Key, member_id, member_route, route_queue
+from taskq.broker.keys import ID_BYTES, LANES, MODEL, SOLO, Key, member_id, member_route, raw, route_queue
 from taskq.broker.scripts import load
 from taskq.broker.wire import Wire
 from taskq.errors import BrokerError
@@ -52,7 +52,7 @@ def _text(word: Any) -> str:
 def _names(args: Sequence[Word]) -> Iterator[bytes]:
     """What may follow a row's suffix: names, ids, and the parts of members."""
     for arg in args:
-        word = arg if isinstance(arg, bytes) else str(arg).encode("utf-8", "surrogateescape")
+        word = arg if isinstance(arg, bytes) else raw(str(arg))
         if len(word) > _LONGEST:
             continue
         yield word
