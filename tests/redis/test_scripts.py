@@ -7,6 +7,7 @@ import inspect
 import re
 from functools import cache
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -197,3 +198,13 @@ def test_the_server_takes_a_script_under_the_name_we_give_it(broker: Broker, nam
 def test_only_a_script_that_asks_for_the_time_is_given_it(name: str) -> None:
     sources = [name, *(f"lib/{part}" for part in includes(name))]
     assert scripts.load(name).timed == any("now" in called(source) for source in sources)
+
+
+def test_what_was_preloaded_needs_no_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_files(_: object) -> NoReturn:
+        raise AssertionError("read again")
+
+    scripts.preload()
+    scripts.load.cache_clear()
+    monkeypatch.setattr(scripts, "files", no_files)
+    assert [scripts.load(name).name for name in NAMES] == NAMES

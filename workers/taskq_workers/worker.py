@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from taskq import __version__, log
+from taskq.broker import scripts
 from taskq.broker.opening import open_broker
 from taskq.clock import SYSTEM_CLOCK
 from taskq.config import Sourced, WorkerSettings, mask
@@ -37,6 +38,7 @@ class Order:
 def run_worker(order: Order) -> int:
     """Run a worker until it is told to stop; the answer is its exit code. Only for a process without other threads."""
     log.configure(order.log_format, order.log_level)
+    scripts.preload()  # a job may spoil the imports of its process, or forbid it files
     name = f"{os.uname().nodename}-{os.getpid()}-{os.urandom(3).hex()}"
     crew = Crew(name, lambda solo: sum(map(len, rows_for(order.settings, solo).values())), _life(order, name))
     supervisor = Supervisor(

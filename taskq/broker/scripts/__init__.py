@@ -43,6 +43,15 @@ def load(name: str, *, time_as_argument: bool = False) -> Script:
     return Script(name, source, sha, "now" in included, tuple(uses))
 
 
+def preload() -> None:
+    """Read all files now: `load` then needs none, whatever else happens to this process."""
+    for folder in ("", "lib/"):
+        for file in files(__name__).joinpath(folder).iterdir():
+            if file.name.endswith(".lua"):
+                _read(folder + file.name)
+
+
+@cache
 def _read(path: str) -> str:
     return files(__name__).joinpath(path).read_text(encoding="utf-8")
 
