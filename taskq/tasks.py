@@ -166,7 +166,7 @@ class Task(Generic[P, R]):
         """The handle. A job that was there already may be on another route, which is looked up when it is needed."""
         if stored < 0:
             raise EnqueueError(
-                f"cannot enqueue job {self._options.job_id!r}: a job of that name was deleted, and its empty place "
+                f"cannot enqueue job {self._options.job_id!r}: the empty place of an earlier job of that name "
                 f"stands in another line than {self._route}\n"
                 "  hint: use the same queue and priority, and no delay; or wait until workers have passed that place"
             )

@@ -20,6 +20,7 @@ from taskq.broker.records import (
     JobRow,
     Lane,
     Located,
+    Pick,
     Place,
     QueueRow,
     Reaped,
@@ -115,6 +116,18 @@ def _claim(reply: list[Any]) -> Claim:
         index, history, losses = troubled[at : at + 3]
         jobs[index] = Claimed(members[index], bodies[index], history or None, losses)
     return Claim("ok", tuple(jobs))
+
+
+def pick(epoch: str, waiter: bytes, task: str, queues: Sequence[str], jobs: Iterable[tuple[bytes, str]]) -> Call[Pick]:
+    """Note that the job `waiter` waits for (id, route) `jobs`, and claim the first that is in line in `queues`."""
+    return Call("pick", (epoch, waiter, task, len(queues), *queues, *_flat(jobs)), _pick, again=False)
+
+
+def _pick(reply: list[Any]) -> Pick:
+    if reply[0] != b"cycle":
+        return Pick(_claim(reply))
+    names = reply[1:]
+    return Pick(Claim("ok"), tuple(zip(names[::2], map(text, names[1::2]), strict=True)))
 
 
 def commit(epoch: str, finished: Iterable[tuple[bytes, float, str, bytes]]) -> Call[tuple[bytes, ...]]:

@@ -27,6 +27,14 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class Pick:
+    """The answer to a pick. `cycle`: ids and tasks of jobs each of which waits for the next, the last for the first."""
+
+    claim: Claim
+    cycle: tuple[tuple[bytes, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Beat:
     """The answer to a heartbeat. `next_due` is in seconds from now, None where nothing waits."""
 

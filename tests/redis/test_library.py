@@ -321,7 +321,7 @@ def test_a_name_whose_deleted_job_left_a_place_in_another_line_is_refused_with_a
     invoice = shop.add.options(job_id="invoice-7")
     job = invoice.enqueue(1)
     shop.app.carry(calls.delete([(job.raw, "default:io")]))
-    with pytest.raises(EnqueueError, match="cannot enqueue job 'invoice-7': a job of that name was deleted"):
+    with pytest.raises(EnqueueError, match="cannot enqueue job 'invoice-7': the empty place of an earlier job"):
         shop.add.options(job_id="invoice-7", priority=9).enqueue(2)
     again = invoice.enqueue(3)
     assert shop.worker.work() == 1

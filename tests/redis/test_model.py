@@ -27,7 +27,7 @@ from taskq.broker.broker import Broker
 from taskq.broker.call import Call
 from taskq.broker.keys import member_id
 from taskq.broker.link import Link
-from taskq.broker.records import Claim
+from taskq.broker.records import Claim, Pick
 from tests.redis.world import ALL_LANES, World
 from tests.support.bench import GAP, LEASE, job_id
 from tests.support.census import ask, one_place, take_census
@@ -80,6 +80,10 @@ def report(call: Call[Any], way: str) -> None:
 
 def shown(claim: Claim) -> tuple[str, list[bytes]]:
     return claim.lease, [job.member for job in claim.jobs]
+
+
+def shown_pick(pick: Pick) -> tuple[str, list[bytes]]:
+    return ("cycle", [job for job, _ in pick.cycle]) if pick.cycle else shown(pick.claim)
 
 
 class Actors:
@@ -186,7 +190,8 @@ class Delivery(RuleBasedStateMachine):
 
     def of_processes(self) -> Deeds:
         holds, parked = bool(self.holders()), any(self.world.parked.values()) or bool(self.actors.parked)
-        return {self.claim: 6, self.finish: 8 * holds, self.adopt: 2, self.unpark: 3 * parked}
+        waits = self.pick_awaited
+        return {self.claim: 6, self.finish: 8 * holds, self.adopt: 2, self.unpark: 3 * parked, waits: 5 * holds}
 
     def claim(self) -> None:
         """Who claims has often heard a doorbell; what the dead hear is found when others' listening times out."""
@@ -200,6 +205,16 @@ class Delivery(RuleBasedStateMachine):
         sequence = self.reserve(epoch, sum(wants.values()))
         call = calls.claim(epoch, sequence, wants, queues)
         self.take(epoch, self.deliver(way, call, lambda: self.world.claim(epoch, sequence, wants, queues), shown))
+
+    def pick_awaited(self) -> None:
+        """A job waits for others, and claims one of them."""
+        epoch, way = self.pick(self.holders()), self.way(WAYS_OF_A_CLAIM)
+        waiter, task = self.pick(self.actors.holds[epoch]), self.pick(["a", "b.c"])
+        queues, jobs = self.pick([QUEUES, ("mail",)]), self.chance.sample(JOBS, self.pick([1, 2, 10]))
+        routes = [(job, self.world.home.get(job, "default:io")) for job in jobs]
+        call = calls.pick(epoch, waiter, task, queues, routes)
+        picked = self.deliver(way, call, lambda: self.world.pick(epoch, waiter, task, queues, jobs), shown_pick)
+        self.take(epoch, picked.claim if picked and not picked.cycle else None)
 
     def unpark(self) -> None:
         """Claim all jobs that were seen parked just now or before; some may be parked no more."""

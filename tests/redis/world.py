@@ -14,6 +14,8 @@ from taskq.broker.keys import DEFAULT_PRIORITY, LANES, SOLO, member_id, member_r
 from taskq.broker.records import Place
 
 Members = list[bytes]
+Note = tuple[str, bytes, str, Members]
+"""Of a job that waits: its epoch, member, and task, and the ids that it waits for."""
 LINES = ("ready", "delayed", "parked", "dead", "held")
 REAP_STEP = 100
 PROMOTE_STEP = 100
@@ -34,6 +36,7 @@ class World:
         self.attempts: dict[bytes, bytes] = {}
         self.losses: dict[bytes, int] = {}
         self.ghosts: dict[bytes, str] = {}
+        self.waits: dict[bytes, Note] = {}
         self.records: dict[bytes, bytes] = {}
         self.leases: dict[str, int] = {}
         self.terms: dict[str, int] = {}
@@ -64,6 +67,7 @@ class World:
             "attempts": one(self.attempts),
             "losses": one({job: b"%d" % losses for job, losses in self.losses.items()}),
             "cancelled": one({job: route.encode() for job, route in self.ghosts.items()}),
+            "waits": one({job: _written(*note) for job, note in self.waits.items()}),
             "result": many(self.records),
             "awaited": one({job: b"".join(clients) for job, clients in self.awaited.items()}),
             "reply": many({client: sorted(jobs) for client, jobs in self.told.items()}),
@@ -136,12 +140,69 @@ class World:
         return sorted(mine, key=lambda route: -int([*route.split(":"), str(DEFAULT_PRIORITY)][2]))
 
     def _take(self, route: str, want: int) -> Members:
-        """The first `want` places of a line; those of cancelled jobs are empty."""
-        line, self.ready[route] = self.ready[route][:want], self.ready[route][want:]
-        for member in line:
-            if member_id(member) not in self.bodies:
-                self.ghosts.pop(member_id(member), None)
-        return [member for member in line if member_id(member) in self.bodies]
+        """The first `want` places of a line; those of jobs that are elsewhere or gone are empty, and passed over."""
+        taken: Members = []
+        while want and self.ready[route] and not taken:
+            line, self.ready[route] = self.ready[route][:want], self.ready[route][want:]
+            taken = [member for member in line if self._stands(member, route)]
+            for member in line:
+                if member not in taken:
+                    self.ghosts.pop(member_id(member), None)
+        return taken
+
+    def _stands(self, member: bytes, route: str) -> bool:
+        return member_id(member) in self.bodies and self.ghosts.get(member_id(member)) != route
+
+    def _stand(self, at: int | None, member: bytes) -> None:
+        """Put a job in line before place `at`, None for the end; or where it stood, if that place was kept."""
+        route = member_route(member)
+        if self.ghosts.get(member_id(member)) == route:
+            del self.ghosts[member_id(member)]
+        else:
+            line = self.ready[route]
+            line.insert(len(line) if at is None else at, member)
+
+    def pick(self, epoch: str, waiter: bytes, task: str, queues: tuple[str, ...], jobs: Members) -> tuple[str, Members]:
+        """`jobs` are ids. The answer is a member or none, or the jobs of a cycle."""
+        if epoch not in self.leases or waiter not in self.held[epoch]:
+            return "fenced", []
+        chain = self._chain(member_id(waiter), jobs)
+        if chain:
+            return "cycle", chain
+        self.waits[member_id(waiter)] = (epoch, waiter, task, jobs)
+        if not self.is_alive(epoch):
+            return "expired", []
+        for job in jobs:
+            queue = route_queue(self.home.get(job, ""))
+            fit = queue in queues and queue not in self.paused and job not in self.losses and job not in self.ghosts
+            if fit and self.place(job)[0] == "queued":
+                member = job + self.home[job].encode()
+                self.held[epoch][member] = 0
+                line = self.ready[self.home[job]]
+                if member in (line[-1], line[0]):
+                    line.remove(member)
+                else:
+                    self.ghosts[job] = self.home[job]
+                return "ok", [member]
+        return "ok", []
+
+    def _chain(self, waiter: bytes, jobs: Members) -> Members:
+        """A shortest way along the notes from `waiter` to a job that waits for it."""
+        ways = [[waiter]] if jobs else []
+        seen: set[bytes] = set()
+        while ways:
+            way = ways.pop(0)
+            for job in jobs if way == [waiter] else self._noted(way[-1]):
+                if job == waiter:
+                    return way
+                if job not in seen:
+                    seen.add(job)
+                    ways.append([*way, job])
+        return []
+
+    def _noted(self, job: bytes) -> Members:
+        epoch, member, _, jobs = self.waits.get(job, ("", b"", "", []))
+        return jobs if member in self.held.get(epoch, {}) else []
 
     def commit(self, epoch: str, members: Members, record: bytes, ttl: float) -> Members:
         dropped = [m for m in members if m not in self.held[epoch] and self.records.get(member_id(m)) != record]
@@ -156,13 +217,16 @@ class World:
         return [member for member in members if member in self.held[epoch]]
 
     def _forget(self, job: bytes) -> None:
-        for row in (self.bodies, self.attempts, self.losses):
-            row.pop(job, None)
+        self.bodies.pop(job, None)
+        self.attempts.pop(job, None)
+        self.losses.pop(job, None)
+        self.waits.pop(job, None)
         self._tell(job)
 
     def retry(self, epoch: str, members: Members, delay: int, history: bytes) -> Members:
         def put(member: bytes) -> None:
             self.attempts[member_id(member)] = history
+            self.waits.pop(member_id(member), None)
             self.delayed[queue_of(member)][member] = self.now + delay
 
         repeated = [m for m in members if self.attempts.get(member_id(m)) == history]
@@ -183,7 +247,7 @@ class World:
         return self._let_go(epoch, members, put)
 
     def give_back(self, epoch: str, members: Members) -> int:
-        dropped = self._let_go(epoch, members[::-1], lambda member: self.ready[member_route(member)].insert(0, member))
+        dropped = self._let_go(epoch, members[::-1], lambda member: self._stand(0, member))
         return len(members) - len(dropped)
 
     def _let_go(self, epoch: str, members: Members, put: Any) -> Members:
@@ -197,6 +261,7 @@ class World:
     def _entomb(self, member: bytes, record: bytes) -> None:
         self.records[member_id(member)] = record
         self.dead[queue_of(member)][member] = self.now
+        self.waits.pop(member_id(member), None)
         self._tell(member_id(member))
 
     def unpark(self, epoch: str, sequence: int, members: Members) -> tuple[str, Members]:
@@ -214,7 +279,7 @@ class World:
         for line in self.delayed.values():
             for member in self._due(line):
                 del line[member]
-                self.ready[member_route(member)].append(member)
+                self._stand(None, member)
         for line in self.parked.values():
             for member in self._due(line):
                 del line[member]
@@ -268,9 +333,9 @@ class World:
             self._entomb(member, record)
         elif losses >= alone_from:
             solo = f"{queue_of(member)}:{SOLO}"
-            self.ready[solo].append(job + solo.encode())
+            self._stand(None, job + solo.encode())
         else:
-            self.ready[member_route(member)].insert(0, member)
+            self._stand(0, member)
         return losses >= LOSS_LIMIT
 
     # Operators
@@ -312,7 +377,7 @@ class World:
         state, line, member = self.place(job)
         if state in ("dead", "delayed"):
             del line[member]
-            self.ready[member_route(member)].append(member)
+            self._stand(None, member)
         if state == "dead":
             for row in (self.records, self.attempts, self.losses):
                 row.pop(job, None)
@@ -321,9 +386,11 @@ class World:
     def purge(self, route: str) -> tuple[int, int]:
         """Forget a line of at most 500."""
         jobs = [member_id(member) for member in self.ready.pop(route, [])]
-        gone = sum(job in self.bodies for job in jobs)
-        for job in jobs:
-            self.ghosts.pop(job, None)
+        standing = [job for job in jobs if self.ghosts.get(job) != route]
+        for job in set(jobs) - set(standing):
+            del self.ghosts[job]
+        gone = sum(job in self.bodies for job in standing)
+        for job in standing:
             self._forget(job)
         return gone, 0
 
@@ -341,6 +408,11 @@ class World:
         """The doorbells that must ring, since jobs stand in a line that is open."""
         routes = [route for route, line in self.ready.items() if line and route_queue(route) not in self.paused]
         return {f"{route_queue(route)}:{route_lane(route)}" for route in routes}
+
+
+def _written(epoch: str, member: bytes, task: str, jobs: Members) -> bytes:
+    head = f"{len(epoch):5}{len(member):5}{len(task):5}{epoch}"
+    return b"".join([head.encode(), member, task.encode(), *jobs])
 
 
 def queue_of(member: bytes) -> str:

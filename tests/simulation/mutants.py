@@ -59,7 +59,7 @@ MUTANTS = {
     ),
     "a retry that does not ask whether the job is held": Mutant("accepted", 3, 2500, [("retry", *HELD)]),
     "a process that does not compare its books": Mutant("before it knew", 13, 400, unruly=frozenset({"adopt"})),
-    "a claim that is sent again": Mutant("before it knew", 16, 1200, unruly=frozenset({"claim once"})),
+    "a claim that is sent again": Mutant("before it knew", 3, 1900, unruly=frozenset({"claim once"})),
     "an enqueue that stores what it has stored": Mutant(
         "it has a life", 2, 400, [("enqueue", *KNOWN), ("enqueue", *NEW)]
     ),

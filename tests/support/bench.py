@@ -13,7 +13,7 @@ from typing import Any, TypeVar, cast
 from taskq.broker import calls, keys
 from taskq.broker.broker import Broker
 from taskq.broker.call import Call
-from taskq.broker.records import Beat, Claim, Place, Reaped
+from taskq.broker.records import Beat, Claim, Pick, Place, Reaped
 from tests.support.census import ask
 from tests.support.clock import FakeClock
 
@@ -92,6 +92,18 @@ class Bench:
         self.enqueue(jobs, route)
         queue, lane = keys.route_queue(route), keys.route_lane(route)
         assert self.claim(epoch, (queue,), **{lane: len(jobs.split())}) == jobs
+
+    def pick_all(self, jobs: str, waiter: str = "w", epoch: str = "w1", queues: tuple[str, ...] = ("default",)) -> Pick:
+        """What the broker answers when `waiter`, which `epoch` holds, waits for `jobs`."""
+        awaited = [(job_id(name), ROUTE) for name in jobs.split()]
+        return self.run(calls.pick(epoch, member(waiter), f"task.{waiter}", queues, awaited))
+
+    def pick(self, jobs: str, waiter: str = "w", epoch: str = "w1", queues: tuple[str, ...] = ("default",)) -> str:
+        """The name of what was claimed, or those of a cycle joined by arrows."""
+        pick = self.pick_all(jobs, waiter, epoch, queues)
+        if pick.cycle:
+            return " > ".join(f"{name_of(job)} ({task})" for job, task in pick.cycle)
+        return names(job.member for job in pick.claim.jobs)
 
     def _dropped(self, call: Call[tuple[bytes, ...]]) -> str:
         return names(self.run(call))

@@ -109,16 +109,17 @@ def one_place(census: Census) -> list[str]:
     places = Counter(member_id(member) for member in _members(census))
     dead = {member_id(member) for queue in census["dead"].values() for member in queue}
     lined = {member_id(member) for line in census["ready"].values() for member in line}
+    places -= Counter(ghosts & lined)
     wrong = {
         "in several places": {job for job, times in places.items() if times > 1},
         "a body that is in no place": bodies - set(places),
-        "in a place without a body": set(places) - bodies - (ghosts & lined),
-        "an empty place, and a body": ghosts & bodies,
+        "in a place without a body": set(places) - bodies,
         "an empty place that stands nowhere": ghosts - lined,
         "a body and an outcome, but not dead": (bodies & records) - dead,
         "dead without a record": dead - records,
         "attempts of no job": set(census["attempts"].get("", {})) - bodies,
         "losses of no job": set(census["losses"].get("", {})) - bodies,
+        "waits of no job": set(census["waits"].get("", {})) - bodies,
         "awaited, but will never have an outcome": set(census["awaited"].get("", {})) - bodies,
     }
     return [f"{what}: {sorted(jobs)}" for what, jobs in wrong.items() if jobs] + _doorbells(census)

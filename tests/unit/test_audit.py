@@ -62,6 +62,7 @@ def test_what_is_no_id_is_not_put_on_a_pile() -> None:
         sight("parked", "body"),
         sight("dead", "body record attempts"),
         sight("ready", "cancelled record"),
+        sight("held ready", "body cancelled waits"),
         sight("", "record"),
         sight("", ""),
     ],
@@ -75,14 +76,17 @@ def test_what_is_as_it_should_be_has_no_contradictions(well: Sight) -> None:
     [
         (sight("", "body"), {"lost"}),
         (sight("held ready", "body"), {"double"}),
-        (sight("ready ready", "cancelled"), {"double"}),
+        (sight("ready ready", "cancelled"), {"hollow"}),
+        (sight("held ready ready", "body cancelled"), {"double"}),
         (sight("ready", ""), {"hollow"}),
         (sight("delayed", "cancelled"), {"hollow", "ghost"}),
-        (sight("ready", "cancelled body"), {"ghost"}),
+        (sight("ready", "cancelled body"), {"lost"}),
+        (sight("held", "cancelled body"), {"ghost"}),
         (sight("", "cancelled"), {"ghost"}),
         (sight("held", "body record"), {"undead"}),
         (sight("dead", "body"), {"blank"}),
         (sight("", "losses"), {"stray"}),
+        (sight("", "waits"), {"stray"}),
     ],
 )
 def test_each_contradiction_has_a_name(wrong: Sight, kinds: set[str]) -> None:

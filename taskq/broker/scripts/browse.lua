@@ -1,13 +1,14 @@
 -- browse: a page of the jobs of one queue that are in one state, with their bodies; newest death first, else next to run first.
 -- ARGV: 1 state (queued, delayed, parked or dead), 2 queue, 3 how many to pass over, 4 how many at the most
 -- returns: rows {member, time in ms or '', body, record of the dead or ''}
--- uses: ready jobs delayed parked dead result levels
+-- uses: ready jobs delayed parked dead cancelled result levels
 -- include: route lines
 local state, queue, skip, limit = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local rows = {}
 local function add(member, time)
   local id = id_of(member)
-  local body = redis.call('HGET', JOBS, id)
+  local empty = state == 'queued' and redis.call('HGET', CANCELLED, id) == route_of(member)
+  local body = not empty and redis.call('HGET', JOBS, id)
   if body then rows[#rows + 1] = {member, time, body, state == 'dead' and redis.call('GET', RESULT .. id) or ''} end
 end
 

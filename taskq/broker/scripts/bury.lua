@@ -1,7 +1,7 @@
 -- bury: make jobs that this worker process holds dead letters.
 -- ARGV: 1 epoch, 2.. member, record, history, ...
 -- returns: the members that this epoch no longer held, but for those that it has buried before, with this record
--- uses: held dead attempts result awaited reply queues stats
+-- uses: held dead attempts waits result awaited reply queues stats
 -- include: allow_oom now route count drop tell bury
 local held, stamp, dropped = HELD .. ARGV[1], now(), {}
 for i = 2, #ARGV, 3 do

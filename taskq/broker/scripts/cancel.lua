@@ -2,7 +2,7 @@
 -- ARGV: 1 record, 2 its ttl in ms, 3.. id, route, ...
 -- returns: for each job the state it was in: it was cancelled if that is queued, delayed or parked. 'queued' stands also for a
 --          job that this very call has cancelled before, when the answer to it was lost
--- uses: jobs result dead delayed parked held workers fenced attempts losses cancelled awaited reply
+-- uses: jobs result dead delayed parked held workers fenced attempts losses waits cancelled awaited reply
 -- include: allow_oom route locate tell
 local states = {}
 for i = 3, #ARGV, 2 do
@@ -14,6 +14,7 @@ for i = 3, #ARGV, 2 do
     redis.call('HDEL', JOBS, id)
     redis.call('HDEL', ATTEMPTS, id)
     redis.call('HDEL', LOSSES, id)
+    redis.call('HDEL', WAITS, id)
     tell({id})
   end
   local repeated = state == 'done' and redis.call('GET', RESULT .. id) == ARGV[1]

@@ -2,7 +2,7 @@
 -- ARGV: 1 epoch, 2.. member, ttl of the record in ms, run-time bucket, record, ...
 -- returns: the members whose outcome was dropped, because this epoch no longer held them or they already had one;
 --          not those of which this very outcome is stored: then the answer to an earlier sending was lost
--- uses: jobs held attempts losses result awaited reply stats
+-- uses: jobs held attempts losses waits result awaited reply stats
 -- include: allow_oom now route count drop tell
 local held, stamp = HELD .. ARGV[1], now()
 local members, ids, dropped, tally = {}, {}, {}, {}
@@ -32,6 +32,7 @@ if #members > 0 then
   tell(ids)
   if redis.call('EXISTS', ATTEMPTS) == 1 then redis.call('HDEL', ATTEMPTS, unpack(ids)) end
   if redis.call('EXISTS', LOSSES) == 1 then redis.call('HDEL', LOSSES, unpack(ids)) end
+  if redis.call('EXISTS', WAITS) == 1 then redis.call('HDEL', WAITS, unpack(ids)) end
   redis.call('HDEL', JOBS, unpack(ids))
   redis.call('ZREM', held, unpack(members))
 end

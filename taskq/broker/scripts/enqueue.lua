@@ -1,7 +1,7 @@
 -- enqueue: store new jobs and put them in line, or aside until they are due; each id once.
 -- ARGV: 1 route, 2 delay in ms or '', 3 due time in ms or '', 4.. id, body, ...
 -- returns: how many were stored: an id that is known already is refused; or -1 where none was, since the empty place of a
---          deleted job of that name still stands in another line than this
+--          job of that name still stands in another line than this
 -- uses: ready jobs delayed result cancelled queues levels wake config stats
 -- include: now route ring delay count
 local route, aside, cancelled = ARGV[1], ARGV[2] ~= '' or ARGV[3] ~= '', redis.call('EXISTS', CANCELLED) == 1

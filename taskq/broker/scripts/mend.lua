@@ -6,7 +6,7 @@
 --       then N times route, mark, read, edge (see stretch), then E epochs,
 --       then id, 'list:distance from the mark ...' where it was seen in line before, ...
 -- returns: for each id the place it is in now, 'ended', or 'left'; nothing, and nothing was done, where the lists have moved on
--- uses: jobs result ready delayed parked dead held workers fenced attempts losses cancelled awaited reply queues levels wake config
+-- uses: jobs result ready delayed parked dead held workers fenced attempts losses waits cancelled awaited reply queues levels wake config
 -- include: allow_oom now route line ring tell stretch standing mending
 local most, lists, more = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local spare, record, ttl = ARGV[4], ARGV[5], ARGV[6]

@@ -1,15 +1,13 @@
 -- promote: put in line what is due (at most 100 a queue), and give up what was parked for too long.
 -- ARGV: 1 record for jobs whose task nobody knew
 -- returns: in how many ms the next is due, or -1 where nothing waits
--- uses: ready delayed parked dead result awaited reply queues wake config stats
--- include: allow_oom now route line ring count tell bury
+-- uses: ready delayed parked dead cancelled waits result awaited reply queues wake config stats
+-- include: allow_oom now route line ring stand count tell bury
 local stamp, first = now(), false
 for _, queue in ipairs(redis.call('SMEMBERS', QUEUES)) do
   for _, member in ipairs(redis.call('ZRANGEBYSCORE', DELAYED .. queue, '-inf', stamp, 'LIMIT', 0, 100)) do
-    local route = line_of(member)
-    redis.call('RPUSH', READY .. route, member)
+    stand('RPUSH', member)
     redis.call('ZREM', DELAYED .. queue, member)
-    ring(split(route))
   end
   for _, member in ipairs(redis.call('ZRANGEBYSCORE', PARKED .. queue, '-inf', stamp, 'LIMIT', 0, 100)) do
     bury(stamp, member, ARGV[1])

@@ -5,8 +5,8 @@
 --       5 ids that had started, or '*' for those of the last heartbeat
 -- returns: {how many it still holds, how many went back in line, how many were buried}; with '*' all 0 where the lease
 --          has been renewed: then nothing happens
--- uses: ready held losses dead result awaited reply queues workers worker fenced poke wake config stats
--- include: allow_oom now route line ring whole count tell bury
+-- uses: ready held losses dead cancelled waits result awaited reply queues workers worker fenced poke wake config stats
+-- include: allow_oom now route line ring stand whole count tell bury
 local epoch, held, stamp = ARGV[1], HELD .. ARGV[1], now()
 -- Who goes by a lease that had run out may come late: the process may have come back and have a lease again.
 if ARGV[5] == '*' and tonumber(redis.call('ZSCORE', WORKERS, epoch) or 0) > stamp then return {0, 0, 0} end
@@ -19,14 +19,10 @@ local started, buried, moved = {}, 0, 0
 for i = 1, #ids, 16 do started[string.sub(ids, i, i + 15)] = true end
 
 local function put_back(member, losses)
-  local route = line_of(member)
-  local queue, lane = split(route)
   if losses >= tonumber(ARGV[4]) then
-    redis.call('RPUSH', READY .. queue .. ':solo', id_of(member) .. queue .. ':solo')
-    ring(queue, 'solo')
+    stand('RPUSH', id_of(member) .. (split(line_of(member))) .. ':solo')
   else
-    redis.call('LPUSH', READY .. route, member)
-    ring(queue, lane)
+    stand('LPUSH', member)
   end
 end
 

@@ -1,7 +1,7 @@
 -- retry: put failed jobs aside until their next attempt.
 -- ARGV: 1 epoch, 2.. member, delay in ms, history, ...
 -- returns: the members that this epoch no longer held, but for those that it has put aside before, like this
--- uses: held attempts delayed queues wake stats
+-- uses: held attempts waits delayed queues wake stats
 -- include: allow_oom now route delay count drop
 local held, stamp, dropped = HELD .. ARGV[1], now(), {}
 for i = 2, #ARGV, 3 do
@@ -10,6 +10,7 @@ for i = 2, #ARGV, 3 do
     redis.call('HSET', ATTEMPTS, id_of(member), ARGV[i + 2])
     delay(member, stamp + ARGV[i + 1])
     count(stamp, split(route_of(member)), 'retried', 1)
+    redis.call('HDEL', WAITS, id_of(member))
     redis.call('ZREM', held, member)
   elseif redis.call('HGET', ATTEMPTS, id_of(member)) ~= ARGV[i + 2] then
     drop(stamp, member, dropped)

@@ -1,8 +1,8 @@
 -- revive: put dead jobs back in line with a clean slate, and delayed ones at once.
 -- ARGV: 1.. id, route, ...
 -- returns: for each job the state it was in: it is in line again if that is dead or delayed
--- uses: ready jobs result dead delayed parked held workers fenced attempts losses wake config
--- include: route line ring locate
+-- uses: ready jobs result dead delayed parked held workers fenced attempts losses cancelled wake config
+-- include: route line ring stand locate
 local states = {}
 for i = 1, #ARGV, 2 do
   local id = ARGV[i]
@@ -13,10 +13,8 @@ for i = 1, #ARGV, 2 do
       redis.call('HDEL', ATTEMPTS, id)
       redis.call('HDEL', LOSSES, id)
     end
-    local line = line_of(member)
-    redis.call('RPUSH', READY .. line, member)
+    stand('RPUSH', member)
     redis.call('ZREM', key, member)
-    ring(split(line))
   end
   states[#states + 1] = state
 end

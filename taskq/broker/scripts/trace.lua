@@ -2,8 +2,8 @@
 -- ARGV: 1 most members of a part, 2 how many lists N, 3 how many epochs E whose holdings count though nobody knows them,
 --       then N times route, mark, read, edge (see stretch), then E epochs, then ids, up to 250
 -- returns: {for each list {how many are left, members, newer members} or {} where its place is lost,
---          for each id what there is of it: 'body', 'record', 'cancelled', 'attempts', 'losses', 'awaited', and its places}
--- uses: jobs result ready delayed parked dead held workers fenced attempts losses cancelled awaited
+--          for each id what there is of it: 'body', 'record', 'cancelled', 'attempts', 'losses', 'waits', 'awaited', and its places}
+-- uses: jobs result ready delayed parked dead held workers fenced attempts losses waits cancelled awaited
 -- include: route stretch standing
 local most, lists, more = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local parts, routes, epochs, ids, found = {}, {}, {}, {}, {}
@@ -16,7 +16,7 @@ end
 for e = 1, more do epochs[e] = ARGV[3 + 4 * lists + e] end
 for i = 4 + 4 * lists + more, #ARGV do ids[#ids + 1] = ARGV[i] end
 
-local hashes = {body = JOBS, cancelled = CANCELLED, attempts = ATTEMPTS, losses = LOSSES, awaited = AWAITED}
+local hashes = {body = JOBS, cancelled = CANCELLED, attempts = ATTEMPTS, losses = LOSSES, waits = WAITS, awaited = AWAITED}
 for i, rows in ipairs(standing(ids, routes, epochs)) do
   found[i] = redis.call('EXISTS', RESULT .. ids[i]) == 1 and {'record'} or {}
   for name, key in pairs(hashes) do

@@ -22,10 +22,10 @@ KINDS = {
         Kind("lost", "has a body and stands nowhere: nobody will run it", "goes back in line"),
         Kind("double", "stands in several places: it may run more than once", "stays in one of them"),
         Kind("hollow", "stands in a place and has no body: it cannot run", "is taken out"),
-        Kind("ghost", "is marked as cancelled, and there is no empty place of it in line", "loses the mark"),
+        Kind("ghost", "has a mark for an empty place, and stands nowhere in line", "loses the mark"),
         Kind("undead", "has its outcome and still a body, and is no dead letter", "ends with that outcome"),
         Kind("blank", "is dead without a record: who waits for it waits in vain", "gets a record that says so"),
-        Kind("stray", "left attempts, losses or waiters behind, and has no body", "is forgotten, who waits is told"),
+        Kind("stray", "left attempts, losses, waits or waiters, and has no body", "is forgotten, who waits is told"),
         Kind("orphan", "holds jobs, is not alive, and nobody will reap it", "is declared dead: a worker reaps it"),
         Kind("bell", "has several tokens: workers wake for nothing", "keeps one"),
         Kind("silent", "has jobs in line and idle workers, and no bell rings", "is rung"),
@@ -45,16 +45,19 @@ class Finding:
 
 def contradictions(sight: Sight) -> frozenset[str]:
     """The kinds of what contradicts 'each job is in exactly one place' in a sight; nothing where all is well."""
-    places, things = sight.places, sight.things
-    body, lined = "body" in things, "ready" in places
+    places, things = list(sight.places), sight.things
+    body, empty = "body" in things, "cancelled" in things
+    ghost = empty and "ready" not in places
+    if empty and not ghost:
+        places.remove("ready")
     found = {
         "lost": body and not places,
         "double": len(places) > 1,
-        "hollow": bool(places) and not body and not (lined and "cancelled" in things),
-        "ghost": "cancelled" in things and (body or not lined),
+        "hollow": bool(places) and not body,
+        "ghost": ghost,
         "undead": body and "record" in things and "dead" not in places,
         "blank": "dead" in places and "record" not in things,
-        "stray": not body and bool(things & {"attempts", "losses", "awaited"}),
+        "stray": not body and bool(things & {"attempts", "losses", "waits", "awaited"}),
     }
     return frozenset(kind for kind, wrong in found.items() if wrong)
 

@@ -19,7 +19,7 @@ from taskq.cli.orphans import Ask
 PAGE = 1000
 LARGE_PAGE = 1 << 20
 """Bytes of a page of bodies that are enough: large bodies are read fewer at a time."""
-HASHES = ("cancelled", "attempts", "losses", "awaited")
+HASHES = ("cancelled", "attempts", "losses", "waits", "awaited")
 ASIDE = ("delayed", "held", "parked", "dead")
 PLACES = ("ready", *ASIDE)
 _ROUTE = re.compile(r"[A-Za-z0-9_.\-]+:[a-z]+(:\d)?")

@@ -47,13 +47,14 @@ def _reasons(survey: Survey, which: int, seen: dict[bytes, tuple[int, ...]]) -> 
     hashes = {name: pile.heap(which) for name, pile in survey.hashes.items()}
     dead = {job for job, numbers in seen.items() if any(survey.spots[n].place == "dead" for n in numbers)}
     lined = {job for job, numbers in seen.items() if any(survey.spots[n].place == "ready" for n in numbers)}
-    ghosts = hashes["cancelled"]
+    empty = hashes["cancelled"] & lined
+    places = {job: len(numbers) - (job in empty) for job, numbers in seen.items()}
     return {
-        "lost": bodies - seen.keys(),
-        "double": {job for job, numbers in seen.items() if len(numbers) > 1},
-        "hollow": seen.keys() - bodies - (ghosts & lined),
-        "ghost": (ghosts & bodies) | (ghosts - lined),
+        "lost": {job for job in bodies if not places.get(job)},
+        "double": {job for job, count in places.items() if count > 1},
+        "hollow": {job for job, count in places.items() if count} - bodies,
+        "ghost": hashes["cancelled"] - lined,
         "undead": (bodies & records) - dead,
         "blank": dead - records,
-        "stray": (hashes["attempts"] | hashes["losses"] | hashes["awaited"]) - bodies,
+        "stray": (hashes["attempts"] | hashes["losses"] | hashes["waits"] | hashes["awaited"]) - bodies,
     }

@@ -5,5 +5,6 @@ local function bury(stamp, member, record)
   redis.call('ZADD', DEAD .. queue, stamp, member)
   redis.call('SADD', QUEUES, queue)
   count(stamp, queue, 'dead', 1)
+  redis.call('HDEL', WAITS, id)
   tell({id})
 end

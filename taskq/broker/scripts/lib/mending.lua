@@ -54,6 +54,6 @@ local function forget(id, ended, ttl)
   redis.call('HDEL', CANCELLED, id)
   if not ended then return end
   if redis.call('PTTL', RESULT .. id) == -1 then redis.call('PEXPIRE', RESULT .. id, ttl) end
-  for _, key in ipairs({JOBS, ATTEMPTS, LOSSES}) do redis.call('HDEL', key, id) end
+  for _, key in ipairs({JOBS, ATTEMPTS, LOSSES, WAITS}) do redis.call('HDEL', key, id) end
   tell({id})
 end
