@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from taskq.app import TaskQ, task
     from taskq.declaration import Declaration
     from taskq.errors import TaskFailed, TaskqError, TimeLimit
+    from taskq.executor.executor import TaskQExecutor
     from taskq.job import CurrentJob, Job, current_job
     from taskq.retry import Backoff, Retry
     from taskq.tasks import AsyncTask, Task
@@ -25,6 +26,7 @@ _HOMES = {
     "Task": "taskq.tasks",
     "TaskFailed": "taskq.errors",
     "TaskQ": "taskq.app",
+    "TaskQExecutor": "taskq.executor.executor",
     "TaskqError": "taskq.errors",
     "TimeLimit": "taskq.errors",
     "current_job": "taskq.job",
@@ -41,6 +43,7 @@ __all__ = [
     "Task",
     "TaskFailed",
     "TaskQ",
+    "TaskQExecutor",
     "TaskqError",
     "TimeLimit",
     "__version__",

@@ -10,23 +10,26 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal, ParamSpec, Protocol, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Protocol, TypeVar, Unpack, overload
 
 from taskq.broker import calls, keys
 from taskq.broker.broker import Broker
 from taskq.broker.call import Call
 from taskq.broker.opening import open_broker
 from taskq.clock import SYSTEM_CLOCK, Clock
-from taskq.codec import DEFAULT_LIMIT, HARD_LIMIT, ErrorInfo, Record, State, decode_job, decode_record, encode_record
+from taskq.codec import DEFAULT_LIMIT, HARD_LIMIT, decode_job, decode_record
 from taskq.config import advice, redis_url
-from taskq.declaration import RESULT_TTL, Declared, declare, module_name
+from taskq.declaration import RESULT_TTL, Declared, Lane, declare, home, module_name
 from taskq.errors import BrokerUnavailable, ConfigError, MalformedJob, ResultTimeout
 from taskq.ids import named_id, show
-from taskq.job import Job, Status, limit, read
+from taskq.job import Job, Status, cancelled_record, limit, read
 from taskq.outbox import Outbox
 from taskq.results import Mailbox
 from taskq.tasks import AsyncTask, Task
 from taskq.units import Duration
+
+if TYPE_CHECKING:
+    from taskq.executor.executor import TaskQExecutor
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -57,8 +60,10 @@ class TaskQ:
 
     `url`: redis://, rediss:// (TLS), unix://, sentinel://host,host/service or embedded://; None takes TASKQ_URL,
     REDIS_URL, `url` in [tool.taskq], or redis://localhost:6379/0, when it is first needed. `namespace`: apps that share
-    one see each other's jobs. `size_limit`: bytes of an encoded job or result, at most 16 MiB. Nothing is connected
-    until it is needed; one app serves all threads, event loops and forked children of a program.
+    one see each other's jobs. `size_limit`: bytes of an encoded job or result, at most 16 MiB. `executor_modules`:
+    modules whose public functions `executor` takes and workers run, though they are no tasks; "__main__" is the
+    program's own. Nothing is connected until it is needed; one app serves all threads, event loops and forked children
+    of a program.
     """
 
     def __init__(
@@ -67,12 +72,16 @@ class TaskQ:
         *,
         namespace: str = "taskq",
         size_limit: int = DEFAULT_LIMIT,
+        executor_modules: Iterable[str] = (),
         clock: Clock = SYSTEM_CLOCK,
     ):
         if not 0 < size_limit <= HARD_LIMIT:
             raise ConfigError(f"size_limit {size_limit} cannot be used\n  hint: 1 to {HARD_LIMIT} bytes")
         self.namespace = keys.check_name(namespace, "namespace")
         self.size_limit = size_limit
+        if isinstance(executor_modules, str):
+            raise ConfigError(f"executor_modules is a text\n  hint: [{executor_modules!r}]")
+        self.executor_modules = tuple(executor_modules)
         self.tasks: dict[str, Task[..., Any]] = {}
         self.exceptions: dict[str, type[BaseException]] = {}
         self.url = url
@@ -108,7 +117,7 @@ class TaskQ:
     def _register(self, func: Callable[..., Any], **declared: Any) -> Task[..., Any]:
         declaration = declare(func, **declared)
         known = self.tasks.get(declaration.name)
-        if known is not None and _home(known.declaration.func) != _home(func):
+        if known is not None and home(known.declaration.func) != home(func):
             raise ConfigError(f"task '{declaration.name}' is registered twice\n  hint: give one of them another name=")
         named = (*declaration.retry_on, *declaration.no_retry_on)
         self.register_exceptions(*[kind for kind in named if issubclass(kind, Exception)])  # no SystemExit
@@ -118,6 +127,17 @@ class TaskQ:
         return task
 
     # Results
+
+    def executor(self, max_workers: int | None = None, *, pool: Lane | None = None) -> TaskQExecutor:
+        """A `concurrent.futures.Executor` whose calls are jobs of this app.
+
+        It takes tasks of this app, which keep their policy, and functions of the `executor_modules`, which are never
+        retried and run in the lane `pool` ("io" if not given, "async" for `async def`). At most `max_workers` of its
+        jobs are in Redis or with a worker at a time, the others wait here; None: no bound. Raises ConfigError.
+        """
+        from taskq.executor.executor import TaskQExecutor
+
+        return TaskQExecutor(self, max_workers, pool=pool)
 
     @overload
     def gather(
@@ -168,6 +188,11 @@ class TaskQ:
     def broker(self) -> Broker:
         """This process's broker."""
         return self._connect().broker
+
+    @property
+    def mailbox(self) -> Mailbox:
+        """Who waits for this process's results."""
+        return self._connect().mailbox
 
     def use(self, broker: Broker) -> None:
         """Take `broker` instead of the URL's (a worker shares its own; tests pass one on fakeredis)."""
@@ -274,24 +299,6 @@ class TaskQ:
             return decode_job(body, self.size_limit).route if body else ""
         except MalformedJob:
             return ""
-
-
-def _home(func: Callable[..., Any]) -> tuple[str, str]:
-    """Where a function is defined: a module that is loaded again defines the same ones again."""
-    return module_name(func), getattr(func, "__qualname__", type(func).__qualname__)  # a partial has none
-
-
-def cancelled_record(name: str, now: float) -> bytes:
-    """The outcome of a job that was cancelled before it started."""
-    text = f"job {name} was cancelled"
-    return outcome_record("cancelled", ErrorInfo(type="taskq.errors.JobCancelled", text=text, args=(text,)), now)
-
-
-def outcome_record(state: State, error: ErrorInfo, now: float) -> bytes:
-    """The outcome of a job that ended without running to an end of its own."""
-    return encode_record(
-        Record(state=state, error=error, task="", enqueued_at=now, started_at=now, seconds=0.0, attempt=0, worker="")
-    )
 
 
 async def _done(future: Future[bytes], timeout: float | None) -> None:

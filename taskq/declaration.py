@@ -146,14 +146,22 @@ def _exceptions(name: str, types: Exceptions) -> tuple[type[BaseException], ...]
 def module_name(thing: Any) -> str:
     """The module of a function or class; what runs as `__main__` goes by the name that others import it by."""
     module = thing.__module__
-    if module != "__main__":
-        return cast("str", module)
+    return main_module() if module == "__main__" else cast("str", module)
+
+
+def main_module() -> str:
+    """The name by which others import what runs as `__main__`; that itself where nobody can."""
     main = sys.modules["__main__"]
     spec = getattr(main, "__spec__", None)
     if spec is not None:
         return cast("str", spec.name.removesuffix(".__main__"))
     path = getattr(main, "__file__", None)
-    return Path(path).stem if path else module
+    return Path(path).stem if path else "__main__"
+
+
+def home(func: Callable[..., Any]) -> tuple[str, str]:
+    """Where a function is defined: a module that is loaded again defines the same ones again."""
+    return module_name(func), getattr(func, "__qualname__", type(func).__qualname__)  # a partial has none
 
 
 def make_options(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, Literal, Protocol, TypeVar, cast
 
 from taskq import errors, ids
-from taskq.codec import ErrorInfo, Record, decode_record
+from taskq.codec import ErrorInfo, Record, decode_record, encode_record
 from taskq.units import Duration, seconds
 
 R = TypeVar("R")
@@ -133,6 +133,17 @@ def _public_errors() -> dict[str, type[BaseException]]:
 
 
 _BUILT_IN = _public_errors()
+
+
+def cancelled_record(name: str, now: float) -> bytes:
+    """The outcome of a job that was cancelled before it started."""
+    text = f"job {name} was cancelled"
+    error = ErrorInfo(type="taskq.errors.JobCancelled", text=text, args=(text,))
+    return encode_record(
+        Record(
+            state="cancelled", error=error, task="", enqueued_at=now, started_at=now, seconds=0.0, attempt=0, worker=""
+        )
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -47,6 +47,7 @@ class Mailbox:
         self._closed = False
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
+        self._asked = clock.monotonic()
 
     def expect(self, job_ids: Sequence[bytes]) -> tuple[list[Future[bytes]], list[Page]]:
         """A future for each id, and the calls that have to be carried out: give their answers to `absorb`."""
@@ -64,6 +65,14 @@ class Mailbox:
         for job_id, answer in zip(job_ids, answers, strict=True):
             if answer is not None:
                 self._resolve(job_id, answer)
+        self._wake()
+
+    def ask_again(self) -> None:
+        """Have the thread ask for all who wait: some of the calls of `expect` could not be carried out."""
+        self._asked = float("-inf")
+        self._wake()
+
+    def _wake(self) -> None:
         with self._changed:
             if self._waiting:
                 self._start()
@@ -98,30 +107,33 @@ class Mailbox:
             self._thread.start()
 
     def _resolve(self, job_id: bytes, record: bytes) -> None:
-        """Who is interrupted in here (a TimeLimit in a job) leaves the rest to the thread that listens."""
+        """Who is interrupted in here (a TimeLimit in a job) leaves the rest to the thread that listens.
+
+        No lock is held while futures are told: that runs callbacks.
+        """
         with self._changed:
-            for future in self._waiting.get(job_id, ()):
-                with suppress(InvalidStateError):  # it was told before, or nobody wants it any more
-                    if record:
-                        future.set_result(record)
-                    else:
-                        future.set_exception(JobNotFound(missing(job_id)))
-            self._waiting.pop(job_id, None)
+            futures = [*self._waiting.get(job_id, ())]
+        for future in futures:
+            with suppress(InvalidStateError):  # it was told before, or nobody wants it any more
+                if record:
+                    future.set_result(record)
+                else:
+                    future.set_exception(JobNotFound(missing(job_id)))
+        self.forget([job_id] * len(futures), futures)
 
     def _listen(self) -> None:
         link, backoff = Link(self._broker), Reconnect()
-        asked = self._clock.monotonic()
         while self._wait_for_waiters():
             try:
-                if self._clock.monotonic() - asked > ASK_AGAIN_AFTER:
+                if self._clock.monotonic() - self._asked > ASK_AGAIN_AFTER:
                     self._fetch(link, list(self._waiting))
-                    asked = self._clock.monotonic()
+                    self._asked = self._clock.monotonic()
                 self._fetch(link, self._told(link))
                 backoff.succeeded()
             except BrokerError:
                 link.close()
                 time.sleep(backoff.failed(random.random()))
-                asked = float("-inf")
+                self._asked = float("-inf")
             except Exception as error:  # this thread must not die: all who wait would do so for ever
                 self._refuse(BrokerError(f"cannot wait for results: {type(error).__name__}: {error}"))
                 link.close()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property, update_wrapper
 from typing import Any, Generic, ParamSpec, Protocol, Self, TypeVar, cast
@@ -86,7 +87,7 @@ class Task(Generic[P, R]):
         rows, now = [tuple(args) for args in arguments], self._app.now()
         bodies = [self._body(row, {}, now) for row in rows]
         encoded = list(zip(ids.new_ids(now, len(bodies)), bodies, strict=True))
-        for batch in _batches(encoded):
+        for batch in batches(encoded):
             self._app.carry(self._call(batch))
         return [self._job(raw) for raw, _ in encoded]
 
@@ -176,6 +177,28 @@ class Task(Generic[P, R]):
         return f"<Task {self.name} {self._route}>"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A job that is encoded and not sent: `raw` is its id. `delay`: seconds from now. `eta`: since the epoch."""
+
+    raw: bytes
+    body: bytes
+    route: str
+    delay: float | None
+    eta: float | None
+
+
+def draft(task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Draft:
+    """What `task.enqueue(*args, **kwargs)` would send. Raises what that raises, and ConfigError for a `job_id`."""
+    options = task._options
+    if options.job_id is not None:
+        raise ConfigError(
+            f"cannot submit {task.name} with a job_id: its future would share the job with others\n  hint: enqueue it"
+        )
+    raw, body = task._encode(args, kwargs)
+    return Draft(raw=raw, body=body, route=task._route, delay=options.delay, eta=options.eta)
+
+
 class AsyncTask(Task[P, R]):
     """A task whose function is a coroutine function; the result of its job is what the coroutine returns."""
 
@@ -192,7 +215,8 @@ def _arities(signature: inspect.Signature) -> range:
     return range(sum(p.default is p.empty for p in positional), len(positional) + 1)
 
 
-def _batches(encoded: Sequence[tuple[bytes, bytes]]) -> Iterator[list[tuple[bytes, bytes]]]:
+def batches(encoded: Iterable[tuple[bytes, bytes]]) -> Iterator[list[tuple[bytes, bytes]]]:
+    """(id, body) pairs, as many at a time as one call may carry."""
     batch: list[tuple[bytes, bytes]] = []
     size = 0
     for job in encoded:

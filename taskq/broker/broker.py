@@ -89,14 +89,15 @@ class Broker:
                 f"\n  hint: {hint}, or another namespace"
             )
 
-    def run(self, call: Call[T]) -> T:
+    def run(self, call: Call[T], patience: float | None = None) -> T:
         """Carry out `call` and return its value.
 
         What may be sent again is sent again while the trouble may pass (the connection broke, a primary was demoted),
-        for at most `patience` seconds. Where Redis never answered before it is tried once. Raises BrokerUnavailable,
-        BrokerError, QueueFull.
+        for at most `patience` seconds (None: this broker's). Where Redis never answered before it is tried once. Raises
+        BrokerUnavailable, BrokerError, QueueFull.
         """
-        until = time.monotonic() + self.patience
+        patience = self.patience if patience is None else patience
+        until = time.monotonic() + patience
         used = bool(self._idle)
         line = self._take(call)
         try:
@@ -104,9 +105,9 @@ class Broker:
         except BrokerUnavailable as error:
             if not (call.again and self.answered):
                 raise
-            return self._insist(call, error, until, at_once=used)
+            return self._insist(call, error, until, patience, at_once=used)
 
-    def _insist(self, call: Call[T], error: BrokerUnavailable, until: float, *, at_once: bool) -> T:
+    def _insist(self, call: Call[T], error: BrokerUnavailable, until: float, patience: float, *, at_once: bool) -> T:
         """Send `call` again until there is an answer. `at_once`: the connection was old, and died maybe long ago."""
         backoff = Reconnect(LONGEST_PAUSE)
         pause = 0.0 if at_once else backoff.failed(random.random())
@@ -119,7 +120,7 @@ class Broker:
                 error, pause = again, backoff.failed(random.random())
             finally:
                 line.disconnect()  # it had less time than others
-        raise BrokerUnavailable(f"{error}, and did not come back within {self.patience:g} s") from None
+        raise BrokerUnavailable(f"{error}, and did not come back within {patience:g} s") from None
 
     def _settle(self, line: Wire, call: Call[T], reply: Any) -> T:
         """Keep the wire, and return what `reply` means."""

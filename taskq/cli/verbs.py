@@ -36,8 +36,8 @@ def _pairs(jobs: Jobs) -> list[tuple[bytes, str]]:
 
 
 def _cancel(jobs: Jobs, now: float) -> Call[list[Place]]:
-    from taskq.app import cancelled_record
     from taskq.declaration import RESULT_TTL
+    from taskq.job import cancelled_record
 
     return calls.cancel(_pairs(jobs), cancelled_record(jobs[0].name, now), RESULT_TTL)
 

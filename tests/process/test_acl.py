@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 
 from taskq import TaskQ, exit_codes
-from taskq.app import cancelled_record
 from taskq.broker import calls
 from taskq.broker.broker import Broker
 from taskq.broker.call import Call
 from taskq.cli.probe import live_workers
 from taskq.errors import NotPermitted, WorkerLost
+from taskq.job import cancelled_record
 from tests.process import jobs
 from tests.support.bench import ROUTE, Bench, body, job_id
 from tests.support.census import ask, one_place, take_census

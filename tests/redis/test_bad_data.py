@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from taskq.app import TaskQ, cancelled_record
+from taskq.app import TaskQ
 from taskq.broker import calls, keys
 from taskq.broker.broker import Broker
 from taskq.broker.call import Call
@@ -19,7 +19,7 @@ from taskq.broker.records import Beat
 from taskq.codec import Envelope, encode_job
 from taskq.errors import BrokerError, MalformedJob, TaskqError
 from taskq.ids import show
-from taskq.job import Job
+from taskq.job import Job, cancelled_record
 from taskq_workers.courier import Courier
 from taskq_workers.waiting import readable
 from tests.support.bench import Bench, body, job_id, member

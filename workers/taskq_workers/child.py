@@ -25,7 +25,9 @@ from taskq.broker.opening import open_broker
 from taskq.clock import SYSTEM_CLOCK, Clock
 from taskq.codec import decode_job
 from taskq.config import Sourced, WorkerSettings, advice, redis_url
+from taskq.declaration import Declaration
 from taskq.errors import BrokerError, BrokerUnavailable, MalformedJob, SchemaMismatch, TaskqError
+from taskq.executor.functions import enlist
 from taskq.lifecycle import Bury, Finish
 from taskq_workers.board import Board, Tally
 from taskq_workers.channel import Channel, Message
@@ -33,9 +35,9 @@ from taskq_workers.exchange import Exchange, Fenced, Identity
 from taskq_workers.lanes import AsyncLane, Lane, Shop, SoloLane, ThreadLane
 from taskq_workers.limits import Watch
 from taskq_workers.lines import log_outcome, tell_trouble
-from taskq_workers.loader import import_failure, load_app
+from taskq_workers.loader import import_failure, load_app, module_of
 from taskq_workers.outcomes import Outcomes, Settled
-from taskq_workers.runner import Runner
+from taskq_workers.runner import Runner, declaration_of
 
 SOLO_REST = 10.0
 """Seconds that a solo child waits for more."""
@@ -72,6 +74,7 @@ def run_child(assignment: Assignment, board: Board, channel: Channel, log: Any) 
     _settle_signals()
     try:
         app = load_app(assignment.app)
+        enlist(app, module_of(assignment.app))
         broker = connect(app, assignment.url)
         _register(broker, assignment, redis_url(assignment.url or app.url))
     except TaskqError as error:
@@ -202,15 +205,15 @@ class Child:
             return {SOLO: SoloLane(thread, self._loop, self._is_async)}
         return {"io": thread, "cpu": ThreadLane("cpu", rows["cpu"], shop), "async": self._loop}
 
-    def _task_of(self, body: bytes) -> Any:
+    def _declaration_of(self, body: bytes) -> Declaration | None:
         try:
-            return self._app.tasks.get(decode_job(body, self._app.size_limit).task)
+            return declaration_of(self._app.tasks, decode_job(body, self._app.size_limit))
         except MalformedJob:
             return None
 
     def _is_async(self, job: Any) -> bool:
-        task = self._task_of(job.body)
-        return task is not None and task.declaration.pool == "async"
+        declaration = self._declaration_of(job.body)
+        return declaration is not None and declaration.pool == "async"
 
     def _hear(self, readable: list[Any]) -> None:
         if not readable:
@@ -255,7 +258,7 @@ class Child:
     # What the exchange asks and tells
 
     def knows(self, body: bytes) -> bool:
-        return self._task_of(body) is not None
+        return self._declaration_of(body) is not None
 
     def written(self, batch: Sequence[Settled], dropped: set[bytes]) -> None:
         ends = Counter(type(settled.step) for settled in batch if settled.member not in dropped)

@@ -31,6 +31,12 @@ def load_app(reference: str) -> TaskQ:
     return app
 
 
+def module_of(reference: str) -> str:
+    """The name of the module that `reference` begins with."""
+    name = reference.partition(":")[0]
+    return Path(name).stem if name.endswith(".py") else name
+
+
 def import_failure(reference: str, error: BaseException) -> str:
     """What to say where the app's module raised: its traceback, from its own first line on."""
     ours = ("<frozen importlib", importlib.__file__, str(Path(__file__).parent), str(Path(taskq.__file__).parent))

@@ -32,6 +32,7 @@ from taskq.codec import (
 )
 from taskq.declaration import RESULT_TTL, Declaration, module_name
 from taskq.errors import MalformedJob, NotSerializable, TaskqError, TimeLimit, TooLarge
+from taskq.executor.chunks import chunk_declaration
 from taskq.job import CurrentJob, running
 from taskq.lifecycle import (
     Bury,
@@ -120,8 +121,7 @@ class Runner:
         try:
             envelope = decode_job(claimed.body, self._size_limit)
             count, earlier = decode_history(claimed.history)
-            task = self._tasks.get(envelope.task)
-            declaration = task.declaration if task else None
+            declaration = declaration_of(self._tasks, envelope)
         except NewerFormat:
             pass  # it goes as a task that is not known here: others may be able to read it
         except MalformedJob as error:
@@ -224,6 +224,12 @@ class Runner:
     def _history(self, run: Run, error: ErrorInfo, took: float) -> bytes:
         attempt = Attempt(started_at=run.started_at, seconds=took, worker=self._epoch, error=summary(error))
         return encode_history(run.attempt, (*run.earlier, attempt))
+
+
+def declaration_of(tasks: Mapping[str, Task[..., Any]], envelope: Envelope) -> Declaration | None:
+    """What to run for `envelope`: its task, or a chunk of one. None where it is neither."""
+    task = tasks.get(envelope.task)
+    return task.declaration if task is not None else chunk_declaration(tasks, envelope)
 
 
 def describe(error: BaseException) -> ErrorInfo:

@@ -1,0 +1,1 @@
+"""`app.executor()`: a `concurrent.futures.Executor` whose workers are those of a TaskQ."""
