@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import threading
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Protocol, TypeVar, Unpack, overload
@@ -20,13 +19,14 @@ from taskq.clock import SYSTEM_CLOCK, Clock
 from taskq.codec import DEFAULT_LIMIT, HARD_LIMIT, decode_job, decode_record
 from taskq.config import advice, redis_url
 from taskq.declaration import RESULT_TTL, Declared, Lane, declare, home, module_name
-from taskq.errors import BrokerUnavailable, ConfigError, MalformedJob, ResultTimeout
+from taskq.errors import BrokerUnavailable, ConfigError, MalformedJob
 from taskq.ids import named_id, show
-from taskq.job import Job, Status, cancelled_record, limit, read
+from taskq.job import Job, Status, cancelled_record, limit, read, running
 from taskq.outbox import Outbox
 from taskq.results import Mailbox
 from taskq.tasks import AsyncTask, Task
 from taskq.units import Duration
+from taskq.waits import Awaited, Left, Wait, place
 
 if TYPE_CHECKING:
     from taskq.executor.executor import TaskQExecutor
@@ -156,7 +156,7 @@ class TaskQ:
         is. The first job without a result raises what `Job.result` raises; with `return_exceptions` its error stands in
         the place of its result. Raises ResultTimeout where some have no outcome in time.
         """
-        outcomes = self.wait([job.raw for job in jobs], limit(timeout))
+        outcomes = self.wait([job.awaited for job in jobs], limit(timeout))
         return [self._read(outcome, return_exceptions) for outcome in outcomes]
 
     @overload
@@ -171,8 +171,22 @@ class TaskQ:
         self, jobs: Iterable[Job[Any]], timeout: Duration | None = None, *, return_exceptions: bool = False
     ) -> list[Any]:
         """`gather` for coroutines."""
-        outcomes = await self.await_([job.raw for job in jobs], limit(timeout))
+        outcomes = await self.await_([job.awaited for job in jobs], limit(timeout))
         return [self._read(outcome, return_exceptions) for outcome in outcomes]
+
+    def as_completed(self, jobs: Iterable[Job[R]], timeout: Duration | None = None) -> Iterator[Job[R]]:
+        """The jobs, each as soon as it has an outcome: then its `result()` has not to wait, or to ask, any more.
+
+        `timeout` (seconds, "10m", or a timedelta) is for all of them together, from now on. Raises ResultTimeout.
+        """
+        return self._as_completed(list(jobs), limit(timeout), self._left_of(limit(timeout)))
+
+    def _as_completed(self, jobs: Sequence[Job[R]], timeout: float | None, left: Left) -> Iterator[Job[R]]:
+        with self._wait_for([job.awaited for job in jobs]) as wait:
+            for number in place().wait(wait, lambda: self._ask(wait), left):
+                jobs[number].settle(wait.futures[number])
+                yield jobs[number]
+            wait.refuse_late(timeout)
 
     def _read(self, outcome: Future[bytes], return_exceptions: bool) -> Any:
         try:
@@ -239,42 +253,38 @@ class TaskQ:
         except BrokerUnavailable as error:
             raise BrokerUnavailable(f"{error}\n{advice(redis_url(self.url))}") from None
 
-    def wait(self, job_ids: Sequence[bytes], timeout: float | None) -> list[Future[bytes]]:
-        """The futures of the jobs' outcome records, all of them done. Raises ResultTimeout."""
-        mailbox, until = self._connect().mailbox, self._until(timeout)
-        futures, pages = mailbox.expect(job_ids)
-        try:
-            for page, call in pages:
-                mailbox.absorb(page, self.carry(call))
-            for future in futures:
-                future.exception(self._left(until))
-        except FutureTimeout:
-            _refuse_late(job_ids, futures, timeout)
-        finally:
-            mailbox.forget(job_ids, futures)
-        return futures
+    def wait(self, jobs: Sequence[Awaited], timeout: float | None) -> list[Future[bytes]]:
+        """The futures of the jobs' outcome records, all of them done. Raises ResultTimeout, and WaitCycle in a job."""
+        with self._wait_for(jobs) as wait:
+            deque(place().wait(wait, lambda: self._ask(wait), self._left_of(timeout)), maxlen=0)
+            wait.refuse_late(timeout)
+            return wait.futures
 
-    async def await_(self, job_ids: Sequence[bytes], timeout: float | None) -> list[Future[bytes]]:
+    async def await_(self, jobs: Sequence[Awaited], timeout: float | None) -> list[Future[bytes]]:
         """`wait` for coroutines."""
-        mailbox, until = self._connect().mailbox, self._until(timeout)
-        futures, pages = mailbox.expect(job_ids)
-        try:
-            for page, call in pages:
-                mailbox.absorb(page, await self.acarry(call))
-            for future in futures:
-                if not future.done():
-                    await _done(future, self._left(until))
-        except FutureTimeout:
-            _refuse_late(job_ids, futures, timeout)
-        finally:
-            mailbox.forget(job_ids, futures)
-        return futures
+        with self._wait_for(jobs) as wait:
+            await place().await_(wait, lambda: self._aask(wait), self._left_of(timeout))
+            wait.refuse_late(timeout)
+            return wait.futures
 
-    def _until(self, timeout: float | None) -> float:
-        return float("inf") if timeout is None else self._clock.monotonic() + timeout
+    def _wait_for(self, jobs: Sequence[Awaited]) -> Wait:
+        if running.get() is not None:  # there it matters where they stand
+            jobs = [(job_id, route or self._route_of(job_id)) for job_id, route in jobs]
+        return Wait(self._connect().mailbox, jobs)
 
-    def _left(self, until: float) -> float | None:
-        return None if until == float("inf") else max(0.0, until - self._clock.monotonic())
+    def _ask(self, wait: Wait) -> None:
+        for page, call in wait.pages():
+            wait.absorb(page, self.carry(call))
+
+    async def _aask(self, wait: Wait) -> None:
+        for page, call in wait.pages():
+            wait.absorb(page, await self.acarry(call))
+
+    def _left_of(self, timeout: float | None) -> Left:
+        if timeout is None:
+            return lambda: None
+        until = self._clock.monotonic() + timeout
+        return lambda: max(0.0, until - self._clock.monotonic())
 
     def job(self, job_id: str) -> Job[Any]:
         """A handle on a job enqueued elsewhere, by its id. Nothing is looked up yet."""
@@ -299,24 +309,6 @@ class TaskQ:
             return decode_job(body, self.size_limit).route if body else ""
         except MalformedJob:
             return ""
-
-
-async def _done(future: Future[bytes], timeout: float | None) -> None:
-    """Returns when `future` is done, whatever came of it. Raises TimeoutError."""
-    waiter = asyncio.wrap_future(future)
-    done, _ = await asyncio.wait([waiter], timeout=timeout)
-    if not done:
-        raise FutureTimeout
-    waiter.exception()  # asyncio logs errors that nobody looked at
-
-
-def _refuse_late(job_ids: Sequence[bytes], futures: Sequence[Future[bytes]], timeout: float | None) -> None:
-    """Raise ResultTimeout, unless the last outcome came just now."""
-    late = [show(job_id) for job_id, future in zip(job_ids, futures, strict=True) if not future.done()]
-    if late:
-        who = f"job {late[0]} has" if len(job_ids) == 1 else f"{len(late)} of {len(job_ids)} jobs have"
-        hint = f"  hint: taskq jobs show {late[0]}"
-        raise ResultTimeout(f"{who} no outcome after {timeout:g} s of waiting\n{hint}") from None
 
 
 @cache

@@ -14,6 +14,7 @@
     |- MalformedJob            a body in Redis that cannot be decoded
     |- JobNotFound             no such job: never enqueued, or its result expired
     |- ResultTimeout           waiting ended before the job did (also a TimeoutError)
+    |- WaitCycle               a job would wait for one that waits for it
     `- JobFailed               the job has an outcome, and it is not a result
        |- TaskFailed           the task raised; carries type, text and remote traceback
        |- JobCancelled         cancelled before it started
@@ -51,6 +52,7 @@ __all__ = [
     "TimeLimitExceeded",
     "TooLarge",
     "UnknownTask",
+    "WaitCycle",
     "WorkerLost",
 ]
 
@@ -123,6 +125,10 @@ class JobNotFound(TaskqError, LookupError):
 
 class ResultTimeout(TaskqError, TimeoutError):
     """The job had no outcome within the time given to wait."""
+
+
+class WaitCycle(TaskqError):
+    """A job would wait for one that waits for it, so that neither would ever end."""
 
 
 class JobFailed(TaskqError):

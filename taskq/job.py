@@ -22,8 +22,8 @@ class Post(Protocol):
 
     @property
     def exceptions(self) -> Mapping[str, type[BaseException]]: ...
-    def wait(self, job_ids: Sequence[bytes], timeout: float | None) -> list[Future[bytes]]: ...
-    async def await_(self, job_ids: Sequence[bytes], timeout: float | None) -> list[Future[bytes]]: ...
+    def wait(self, jobs: Sequence[tuple[bytes, str]], timeout: float | None) -> list[Future[bytes]]: ...
+    async def await_(self, jobs: Sequence[tuple[bytes, str]], timeout: float | None) -> list[Future[bytes]]: ...
     def job_status(self, job_id: bytes, route: str) -> Status: ...
     def cancel_job(self, job_id: bytes, route: str, name: str) -> bool: ...
 
@@ -34,10 +34,11 @@ class Job(Generic[R]):
     `raw`: the 16 bytes that Redis knows it by.
     """
 
-    __slots__ = ("_key", "_post", "_route", "raw")
+    __slots__ = ("_key", "_outcome", "_post", "_route", "raw")
 
     def __init__(self, post: Post, raw: bytes, route: str, key: str | None = None):
         self._post, self.raw, self._route, self._key = post, raw, route, key
+        self._outcome: Future[bytes] | None = None
 
     @property
     def id(self) -> str:
@@ -48,6 +49,11 @@ class Job(Generic[R]):
     def queue(self) -> str:
         return self._route.split(":", 1)[0]
 
+    @property
+    def awaited(self) -> tuple[bytes, str]:
+        """What who waits for it has to know: `raw`, and its route, "" where that is not known."""
+        return self.raw, self._route
+
     def result(self, timeout: Duration | None = None) -> R:
         """Wait for the job and return what the task returned.
 
@@ -56,14 +62,21 @@ class Job(Generic[R]):
         JobCancelled, TimeLimitExceeded, WorkerLost, UnknownTask, ResultNotStored for what else can become of a job;
         ResultTimeout; JobNotFound where the result expired or was never stored (`result_ttl=0`); MalformedJob where
         what is stored cannot be read, or a newer taskq wrote it; BrokerUnavailable.
+
+        Inside of a job it may run the other job, in this very thread, and never waits for a free slot. It raises
+        WaitCycle where that one waits for this one.
         """
-        (outcome,) = self._post.wait([self.raw], limit(timeout))
+        outcome = self._outcome or self._post.wait([self.awaited], limit(timeout))[0]
         return cast("R", read(outcome, self._post.exceptions))
 
     async def aresult(self, timeout: Duration | None = None) -> R:
         """`result` for coroutines."""
-        (outcome,) = await self._post.await_([self.raw], limit(timeout))
+        outcome = self._outcome or (await self._post.await_([self.awaited], limit(timeout)))[0]
         return cast("R", read(outcome, self._post.exceptions))
+
+    def settle(self, outcome: Future[bytes]) -> None:
+        """Its outcome is here: nobody has to ask for it again."""
+        self._outcome = outcome
 
     def status(self) -> Status:
         """Where the job is: "queued", "delayed", "running", "parked", "dead", "done", "cancelled", or "unknown"."""

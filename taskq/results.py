@@ -11,7 +11,7 @@ import os
 import random
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from itertools import chain
@@ -49,26 +49,31 @@ class Mailbox:
         self._thread: threading.Thread | None = None
         self._asked = clock.monotonic()
 
-    def expect(self, job_ids: Sequence[bytes]) -> tuple[list[Future[bytes]], list[Page]]:
-        """A future for each id, and the calls that have to be carried out: give their answers to `absorb`."""
+    def expect(self, job_ids: Sequence[bytes]) -> list[Future[bytes]]:
+        """A future for each id: it stays without an answer until somebody asks, see `pages`."""
         futures: list[Future[bytes]] = [Future() for _ in job_ids]
         with self._changed:
             if self._closed:
                 raise BrokerError(CLOSED)
             for job_id, future in zip(job_ids, futures, strict=True):
                 self._waiting.setdefault(job_id, []).append(future)
-        pages = [job_ids[at : at + PAGE] for at in range(0, len(job_ids), PAGE)]
-        return futures, [(page, calls.await_outcome(self._client, page)) for page in pages]
+        return futures
+
+    def pages(self, job_ids: Sequence[bytes]) -> Iterator[Page]:
+        """The calls that ask for the outcomes of these jobs, to be carried out: give their answers to `absorb`."""
+        for at in range(0, len(job_ids), PAGE):
+            page = job_ids[at : at + PAGE]
+            yield page, calls.await_outcome(self._client, page)
 
     def absorb(self, job_ids: Sequence[bytes], answers: Answers) -> None:
         """Resolve what is there already; the thread waits for the rest."""
         for job_id, answer in zip(job_ids, answers, strict=True):
             if answer is not None:
-                self._resolve(job_id, answer)
+                self.resolve(job_id, answer)
         self._wake()
 
     def ask_again(self) -> None:
-        """Have the thread ask for all who wait: some of the calls of `expect` could not be carried out."""
+        """Have the thread ask for all who wait: some of the calls of `pages` could not be carried out."""
         self._asked = float("-inf")
         self._wake()
 
@@ -106,10 +111,11 @@ class Mailbox:
             self._thread = threading.Thread(target=self._listen, name="taskq-results", daemon=True)
             self._thread.start()
 
-    def _resolve(self, job_id: bytes, record: bytes) -> None:
-        """Who is interrupted in here (a TimeLimit in a job) leaves the rest to the thread that listens.
+    def resolve(self, job_id: bytes, record: bytes) -> None:
+        """Give its outcome to all who wait for this job; b"" where there is none.
 
-        No lock is held while futures are told: that runs callbacks.
+        Who is interrupted in here (a TimeLimit in a job) leaves the rest to the thread that listens. No lock is held
+        while futures are told: that runs callbacks.
         """
         with self._changed:
             futures = [*self._waiting.get(job_id, ())]
@@ -156,7 +162,7 @@ class Mailbox:
             (answers,) = values(link.exchange(calls.await_outcome(self._client, page)))
             for job_id, answer in zip(page, answers, strict=True):
                 if answer is not None:
-                    self._resolve(job_id, answer)
+                    self.resolve(job_id, answer)
 
 
 def missing(job_id: bytes) -> str:

@@ -85,7 +85,7 @@ def _await(app: TaskQ, job_id: str, patience: float | None) -> int:
     from taskq.codec import decode_record
     from taskq.ids import named_id
 
-    (outcome,) = app.wait([named_id(job_id)], patience)
+    (outcome,) = app.wait([(named_id(job_id), "")], patience)
     record = decode_record(outcome.result())
     if record.error is not None:
         return _failed(job_id, record.error)

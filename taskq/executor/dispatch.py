@@ -237,15 +237,15 @@ class Dispatch:
 
     def _watch(self, futures: Sequence[AnyFuture]) -> None:
         """Wait for the outcomes of these jobs, which Redis has now."""
-        mailbox = self._host.mailbox
+        mailbox, ids = self._host.mailbox, [future.job.raw for future in futures]
         try:
-            outcomes, pages = mailbox.expect([future.job.raw for future in futures])
+            outcomes = mailbox.expect(ids)
         except TaskqError as error:  # the app was closed
             return self._fail(futures, error)
         for future, outcome in zip(futures, outcomes, strict=True):
             outcome.add_done_callback(partial(self._landed, future))
         try:
-            for page, call in pages:
+            for page, call in mailbox.pages(ids):
                 mailbox.absorb(page, self._host.carry(call))
         except TaskqError:
             mailbox.ask_again()  # the jobs are there, and Redis will come back

@@ -473,6 +473,38 @@ def test_gather_of_results_that_are_there_takes_a_round_trip_for_five_hundred(sh
     assert shop.app.trips == 2
 
 
+def test_as_completed_gives_each_job_as_soon_as_it_has_an_outcome(shop: Shop) -> None:
+    done = shop.add.enqueue(1)
+    shop.worker.work()
+    late = shop.add.enqueue(2)
+    coming = shop.app.as_completed([late, done], PATIENCE)
+    assert next(coming) is done
+    shop.worker.work()
+    assert next(coming) is late
+    assert next(coming, None) is None
+
+
+def test_what_as_completed_gave_is_not_asked_for_again(shop: Shop) -> None:
+    jobs = shop.add.enqueue_many([(n,) for n in range(700)])
+    failed = shop.fail.enqueue("value", "bad")
+    shop.worker.work()
+    shop.app.trips = 0
+    came = list(shop.app.as_completed([*jobs, failed], PATIENCE))
+    assert sorted(job.result() for job in came if job != failed) == list(range(700))
+    with pytest.raises(ValueError, match="bad"):
+        came[came.index(failed)].result()
+    assert shop.app.trips == 2
+
+
+def test_as_completed_says_how_many_jobs_are_late(shop: Shop) -> None:
+    done = shop.add.enqueue(1)
+    shop.worker.work()
+    coming = shop.app.as_completed([*shop.add.enqueue_many([(1,), (2,)]), done], "1ms")
+    assert next(coming) == done
+    with pytest.raises(ResultTimeout, match=r"2 of 3 jobs have no outcome after 0\.001 s"):
+        next(coming)
+
+
 def test_gather_of_coroutines_waits_for_jobs_that_have_not_run(shop: Shop) -> None:
     async def main() -> list[int]:
         jobs = shop.add.enqueue_many([(n,) for n in range(5)])

@@ -26,7 +26,7 @@ def mailbox(broker: Broker, clock: FakeClock) -> Iterator[Mailbox]:
 
 def wait_for(bench: Bench, mailbox: Mailbox, name: str) -> Future[bytes]:
     bench.enqueue(name)
-    (future,), ((page, call),) = mailbox.expect([job_id(name)])
+    (future,), ((page, call),) = mailbox.expect([job_id(name)]), mailbox.pages([job_id(name)])
     mailbox.absorb(page, bench.run(call))
     return future
 

@@ -235,7 +235,7 @@ class Postman(Subject):
     def _expect(self) -> tuple[bytes, Future[bytes]]:
         job_id, enqueue = a_job()
         self.aside.run(enqueue)
-        (future,), ((page, call),) = self._mailbox.expect([job_id])
+        (future,), ((page, call),) = self._mailbox.expect([job_id]), self._mailbox.pages([job_id])
         self._mailbox.absorb(page, self.aside.run(call))
         return job_id, future
 
