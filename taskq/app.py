@@ -25,6 +25,7 @@ from taskq.job import Job, Status, cancelled_record, limit, read, running
 from taskq.outbox import Outbox
 from taskq.results import Mailbox
 from taskq.tasks import AsyncTask, Task
+from taskq.types import Types
 from taskq.units import Duration
 from taskq.waits import Awaited, Left, Wait, place
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
+C = TypeVar("C", bound=type)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,7 @@ class TaskQ:
         self.executor_modules = tuple(executor_modules)
         self.tasks: dict[str, Task[..., Any]] = {}
         self.exceptions: dict[str, type[BaseException]] = {}
+        self.types = Types()
         self.url = url
         self._clock = clock
         self._lock = threading.Lock()
@@ -113,6 +116,32 @@ class TaskQ:
         """Let `result()` raise these types instead of TaskFailed: they are called with the args of the original."""
         for kind in types:
             self.exceptions[f"{module_name(kind)}.{kind.__qualname__}"] = kind
+
+    @overload
+    def register_type(
+        self,
+        kind: C,
+        /,
+        *,
+        name: str | None = None,
+        encode: Callable[[Any], object] | None = None,
+        decode: Callable[[Any], Any] | None = None,
+    ) -> C: ...
+    @overload
+    def register_type(self, /, *, name: str) -> Callable[[C], C]: ...
+    def register_type(self, kind: Any = None, /, *, name: Any = None, encode: Any = None, decode: Any = None) -> Any:
+        """Let values of a class of your own travel, as arguments, in results, and in the args of exceptions.
+
+        A dataclass or NamedTuple travels by its fields, an Enum by its member's name; of any other `encode` makes a
+        value that travels, and `decode` makes one of that. `name`: default module.qualname. Workers and those who read
+        results register the same types; jobs with others, or with fields that are not known, wait for a worker that
+        knows them. Also a decorator. Raises ConfigError.
+        """
+        if kind is None:
+            return lambda k: self.register_type(k, name=name)
+        own_name = f"{module_name(kind)}.{kind.__qualname__}" if isinstance(kind, type) else ""
+        self.types.register(kind, own_name if name is None else name, encode, decode)
+        return kind
 
     def _register(self, func: Callable[..., Any], **declared: Any) -> Task[..., Any]:
         declaration = declare(func, **declared)
@@ -190,7 +219,7 @@ class TaskQ:
 
     def _read(self, outcome: Future[bytes], return_exceptions: bool) -> Any:
         try:
-            return read(outcome, self.exceptions)
+            return read(outcome, self.exceptions, self.types)
         except Exception as error:
             if not return_exceptions:
                 raise

@@ -5,7 +5,8 @@
               error: nil or [type, text, traceback, args or nil]
     history   [1, count, [[started_at, seconds, worker, error], ...]]
 
-The first element is the version of the format. Values inside are encoded as `taskq.values` says. Times are seconds
+The first element is the version of the format: 2 where values of the app's own types are inside (`taskq.types`), else
+1. Values inside are encoded as `taskq.values` says. Times are seconds
 since the epoch, durations are seconds; all are finite.
 
 Encoding raises NotSerializable or TooLarge and says which argument is to blame. Decoding raises MalformedJob and
@@ -16,11 +17,12 @@ a newer version wrote is no garbage: NewerFormat says so, and a worker leaves th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import isfinite
 from typing import Any, Literal, get_args
 
 from taskq.errors import MalformedJob, NotSerializable, TooLarge, shown
+from taskq.named import Lowered, Lowering, Named
 from taskq.values import HARD_LIMIT, PLAIN, OversizedError, RefusedError, check, dump, load
 
 __all__ = [
@@ -42,8 +44,11 @@ __all__ = [
 DEFAULT_LIMIT = 512 * 1024
 """Most bytes of a job or a record, unless set otherwise."""
 
-VERSION = 1
-"""To be raised with any change of the three formats. Older workers park what they cannot read (`NewerFormat`)."""
+VERSION = 2
+"""The highest that is read. To be raised with any change of the three formats, and of values. Older workers park what
+they cannot read (`NewerFormat`), so each body has the lowest version that says what is in it."""
+PLAIN_VERSION = 1
+"""Of what holds no value of an own type."""
 State = Literal["done", "dead", "cancelled"]
 STATES: frozenset[State] = frozenset(get_args(State))
 ATTEMPTS_KEPT = 5
@@ -59,7 +64,7 @@ class Envelope:
     """A job as it lies in Redis, not to be changed (to freeze it would cost as much as to decode it).
 
     `enqueued_at`: seconds since the epoch. `key`: the id that the user gave, if any. `route`: queue, lane and priority
-    that it was enqueued to, as the broker writes them.
+    that it was enqueued to, as the broker writes them. `named`: what was found in its arguments of an app's own types.
     """
 
     task: str
@@ -68,6 +73,7 @@ class Envelope:
     enqueued_at: float
     key: str | None = None
     route: str = ""
+    named: Sequence[Named] = field(default=(), compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +90,7 @@ class ErrorInfo:
 class Record:
     """The outcome of a job, not to be changed. `state`: "done" (with `value`), "dead" or "cancelled".
 
-    `seconds`: how long it ran.
+    `seconds`: how long it ran. `named`: what was found in its value, or in the args of its error, of own types.
     """
 
     state: State
@@ -96,6 +102,7 @@ class Record:
     seconds: float
     attempt: int
     worker: str
+    named: Sequence[Named] = field(default=(), compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,33 +121,42 @@ Names = Callable[[], Mapping[str, object]]
 """Gives the arguments of a job under their names in the task's signature."""
 
 
-def encode_job(envelope: Envelope, limit: int = DEFAULT_LIMIT, names: Names | None = None) -> bytes:
+def encode_job(
+    envelope: Envelope, limit: int = DEFAULT_LIMIT, names: Names | None = None, types: Lowering | None = None
+) -> bytes:
     """`envelope` as at most `limit` bytes. `names` is called on failure only, to tell which argument is to blame.
 
-    Raises NotSerializable for a value that cannot travel, TooLarge over the limit.
+    `types`: what values of the app's own types travel as. Raises NotSerializable for a value that cannot travel,
+    TooLarge over the limit.
     """
     args, kwargs = envelope.args, envelope.kwargs
+    lowered = None
     try:
-        if not PLAIN.issuperset(map(type, args)):
-            _check_each(args, limit)
-        if kwargs:
-            _check_each(kwargs.values(), limit)
-        fields = [VERSION, envelope.task, [*args], kwargs, envelope.enqueued_at, envelope.key, envelope.route]
+        if kwargs or not PLAIN.issuperset(map(type, args)):
+            lowered = _checked((*args, *kwargs.values()), limit, types)
+        version = PLAIN_VERSION if lowered is None else VERSION
+        fields = [version, envelope.task, [*args], kwargs, envelope.enqueued_at, envelope.key, envelope.route]
         if not envelope.route:
             del fields[5 if envelope.key is None else 6 :]
-        body = dump(fields)
+        body = dump(fields, lowered)
         if len(body) > limit:
             raise OversizedError(len(body), packed=True)
     except RefusedError as refused:
-        raise _unfit_argument(envelope.task, _arguments(envelope, names), refused, limit) from refused.__cause__
+        raise _unfit_argument(envelope.task, _arguments(envelope, names), refused, types) from refused.__cause__
     except OversizedError as over:
-        raise _too_large_job(envelope.task, _arguments(envelope, names), over, limit) from None
+        raise _too_large_job(envelope.task, _arguments(envelope, names), over, limit, types) from None
     return body
 
 
 def decode_job(body: bytes, limit: int = DEFAULT_LIMIT) -> Envelope:
     """The job in `body`. Raises MalformedJob with the reason, and nothing else, for any bytes that are not one."""
-    fields = _fields(load(body, limit), "job", 5, 7)
+    named: list[Named] = []
+    try:
+        value = load(body, limit, named)
+    except MalformedJob:
+        _spare_newer(body, limit, "job")
+        raise
+    fields = _fields(value, "job", 5, 7)
     task, args, kwargs, enqueued_at = fields[1:5]
     key = fields[5] if len(fields) > 5 else None
     route = fields[6] if len(fields) > 6 else ""
@@ -151,13 +167,16 @@ def decode_job(body: bytes, limit: int = DEFAULT_LIMIT) -> Envelope:
     if (key is not None and type(key) is not str) or type(route) is not str:
         raise _malformed("job", "key and route are not strings")
     at = _seconds(enqueued_at, "job")
-    return Envelope(task=task, args=tuple(args), kwargs=kwargs, enqueued_at=at, key=key, route=route)
+    return Envelope(task=task, args=tuple(args), kwargs=kwargs, enqueued_at=at, key=key, route=route, named=named)
 
 
-def _check_each(values: Iterable[object], limit: int) -> None:
+def _checked(values: Iterable[object], limit: int, types: Lowering | None) -> Lowered | None:
+    """Look whether all `values` can travel. The answer is what stands for those of own types, None without any."""
+    lowered = Lowered(types) if types else None
     for value in values:
         if type(value) not in PLAIN:
-            check(value, limit)
+            check(value, limit, lowered)
+    return lowered if lowered is not None and lowered.any else None
 
 
 def _arguments(envelope: Envelope, names: Names | None) -> Mapping[str, object]:
@@ -166,10 +185,12 @@ def _arguments(envelope: Envelope, names: Names | None) -> Mapping[str, object]:
     return {f"args[{index}]": value for index, value in enumerate(envelope.args)} | envelope.kwargs
 
 
-def _unfit_argument(task: str, arguments: Mapping[str, object], refused: RefusedError, limit: int) -> NotSerializable:
+def _unfit_argument(
+    task: str, arguments: Mapping[str, object], refused: RefusedError, types: Lowering | None
+) -> NotSerializable:
     for name, value in arguments.items():
         try:
-            check(value, limit)
+            _checked((value,), HARD_LIMIT, types)
         except RefusedError as found:
             return found.told(f"argument {shown(name)} of {task}", name[:60])
         except OversizedError:
@@ -177,8 +198,10 @@ def _unfit_argument(task: str, arguments: Mapping[str, object], refused: Refused
     return refused.told(f"an argument of {task}", "it")
 
 
-def _too_large_job(task: str, arguments: Mapping[str, object], over: OversizedError, limit: int) -> TooLarge:
-    sizes = {name: _size(value, limit) for name, value in arguments.items()}
+def _too_large_job(
+    task: str, arguments: Mapping[str, object], over: OversizedError, limit: int, types: Lowering | None
+) -> TooLarge:
+    sizes = {name: _size(value, limit, types) for name, value in arguments.items()}
     largest = max(sizes, key=lambda name: sizes[name].size, default=None)
     which = "" if largest is None else f"; its largest argument is {shown(largest)} with {sizes[largest]}"
     return TooLarge(
@@ -187,10 +210,9 @@ def _too_large_job(task: str, arguments: Mapping[str, object], over: OversizedEr
     )
 
 
-def _size(value: object, limit: int) -> OversizedError:
+def _size(value: object, limit: int, types: Lowering | None) -> OversizedError:
     try:
-        check(value, limit)
-        return OversizedError(len(dump(value)), packed=True)
+        return OversizedError(len(dump(value, _checked((value,), limit, types))), packed=True)
     except OversizedError as over:
         return over
     except RefusedError:
@@ -200,16 +222,18 @@ def _size(value: object, limit: int) -> OversizedError:
 # --- outcome records ---------------------------------------------------------------------------------------------
 
 
-def encode_record(record: Record, limit: int = DEFAULT_LIMIT) -> bytes:
+def encode_record(record: Record, limit: int = DEFAULT_LIMIT, types: Lowering | None = None) -> bytes:
     """`record` as at most `limit` bytes. Raises NotSerializable or TooLarge where its `value` cannot travel.
+
+    `types`: what values of the app's own types travel as.
 
     An error always finds room, for a job has to end somehow: its args are left out where they cannot travel, and over
     the limit args are left out, the text loses its end and the traceback its beginning.
     """
     try:
-        data = _record_bytes(record, limit)
+        data = _record_bytes(record, limit, types)
         if len(data) > limit and record.error is not None:
-            data = _record_bytes(replace(record, error=_shortened(record.error, limit)), limit)
+            data = _record_bytes(replace(record, error=_shortened(record.error, limit)), limit, types)
         if len(data) > limit:
             raise OversizedError(len(data), packed=True)
     except RefusedError as refused:
@@ -224,7 +248,13 @@ def encode_record(record: Record, limit: int = DEFAULT_LIMIT) -> bytes:
 
 def decode_record(data: bytes) -> Record:
     """The outcome in `data`. Raises MalformedJob with the reason, and nothing else, for any other bytes."""
-    fields = _fields(load(data, HARD_LIMIT), "record", 10, 10)
+    named: list[Named] = []
+    try:
+        found = load(data, HARD_LIMIT, named)
+    except MalformedJob:
+        _spare_newer(data, HARD_LIMIT, "record")
+        raise
+    fields = _fields(found, "record", 10, 10)
     _, state, value, error, task, enqueued_at, started_at, seconds, attempt, worker = fields
     if type(state) is not str or state not in STATES:
         raise _malformed("record", "its state is not one of done, dead, cancelled")
@@ -240,38 +270,43 @@ def decode_record(data: bytes) -> Record:
         seconds=_seconds(seconds, "record"),
         attempt=attempt,
         worker=worker,
+        named=named,
     )
 
 
-def _record_bytes(record: Record, limit: int) -> bytes:
-    if type(record.value) not in PLAIN:
-        check(record.value, limit)
-    error = record.error
+def _record_bytes(record: Record, limit: int, types: Lowering | None) -> bytes:
+    lowered = None if type(record.value) in PLAIN else _checked((record.value,), limit, types)
+    told, error = None, record.error
+    if error is not None:  # there is no value then
+        args, lowered = _portable(error.args, limit, types)
+        told = [error.type, error.text, error.traceback, args]
     return dump(
         [
-            VERSION,
+            PLAIN_VERSION if lowered is None else VERSION,
             record.state,
             record.value,
-            None if error is None else [error.type, error.text, error.traceback, _portable(error.args, limit)],
+            told,
             record.task,
             record.enqueued_at,
             record.started_at,
             record.seconds,
             record.attempt,
             record.worker,
-        ]
+        ],
+        lowered,
     )
 
 
-def _portable(args: tuple[Any, ...] | None, limit: int) -> list[Any] | None:
-    """The args of an exception as a list, or None where one of them cannot travel."""
+def _portable(
+    args: tuple[Any, ...] | None, limit: int, types: Lowering | None
+) -> tuple[list[Any] | None, Lowered | None]:
+    """The args of an exception as a list, or None where one of them cannot travel; and what stands for own types."""
     if args is None:
-        return None
+        return None, None
     try:
-        _check_each(args, limit)
+        return [*args], _checked(args, limit, types)
     except (RefusedError, OversizedError):
-        return None
-    return [*args]
+        return None, None
 
 
 def _shortened(error: ErrorInfo, limit: int) -> ErrorInfo:
@@ -298,7 +333,7 @@ def _error(value: object) -> ErrorInfo:
 def encode_history(count: int, attempts: Sequence[Attempt]) -> bytes:
     """How many attempts there were, and the last five of them."""
     kept = [[a.started_at, a.seconds, a.worker, a.error[:ATTEMPT_ERROR_CHARS]] for a in attempts[-ATTEMPTS_KEPT:]]
-    return dump([VERSION, count, kept])
+    return dump([PLAIN_VERSION, count, kept])
 
 
 def decode_history(data: bytes | None) -> tuple[int, tuple[Attempt, ...]]:
@@ -337,6 +372,29 @@ _STR = frozenset({str})
 _EXACT = 2**53  # a float holds every int up to here
 
 
+def _spare_newer(data: bytes, limit: int, noun: str) -> None:
+    """`data` cannot be read: raise NewerFormat if it says at once that it is of a newer version, as that may be why."""
+    version = _opening(data) if len(data) <= limit else None
+    if _is_newer(version):
+        raise _newer(noun, version) from None
+
+
+def _opening(data: bytes) -> int | None:
+    """The number below 128 that an array begins with, if `data` is one that does."""
+    at = 1 if data[:1] in _SHORT_ARRAYS else 3 if data[:1] == b"\xdc" else len(data)
+    return data[at] if at < len(data) and data[at] < 0x80 else None
+
+
+_SHORT_ARRAYS = frozenset(bytes([head]) for head in range(0x90, 0xA0))
+
+
+def _newer(noun: str, version: object) -> NewerFormat:
+    return NewerFormat(
+        f"cannot decode the {noun}: a newer taskq wrote it (version {_number(version)}), "
+        f"this one reads version {VERSION}\n  hint: upgrade taskq here"
+    )
+
+
 def _fields(value: object, noun: str, least: int, most: int) -> list[Any]:
     """`value`, if it is a list of this version and between `least` and `most` long."""
     if type(value) is not list or not value:
@@ -345,10 +403,7 @@ def _fields(value: object, noun: str, least: int, most: int) -> list[Any]:
     if type(version) is not int or version < 1:
         raise _malformed(noun, "it does not begin with a version")
     if _is_newer(version):
-        raise NewerFormat(
-            f"cannot decode the {noun}: a newer taskq wrote it (version {_number(version)}), "
-            f"this one reads version {VERSION}\n  hint: upgrade taskq here"
-        )
+        raise _newer(noun, version)
     if not least <= len(value) <= most:
         raise _malformed(noun, f"it has {len(value)} fields, not {least}{f' to {most}' if most > least else ''}")
     return value
@@ -362,9 +417,9 @@ def _is_count(value: object) -> bool:
     return type(value) is int and 0 <= value <= _EXACT
 
 
-def _number(value: int) -> str:
+def _number(value: object) -> str:
     """An int of any size, in few characters."""
-    return str(value) if value.bit_length() <= 64 else "of many digits"
+    return "of many digits" if isinstance(value, int) and value.bit_length() > 64 else str(value)
 
 
 def _seconds(value: object, noun: str) -> float:

@@ -6,11 +6,12 @@ import builtins
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, Literal, Protocol, TypeVar, cast
 
 from taskq import errors, ids
 from taskq.codec import ErrorInfo, Record, decode_record, encode_record
+from taskq.types import Types
 from taskq.units import Duration, seconds
 
 R = TypeVar("R")
@@ -22,6 +23,8 @@ class Post(Protocol):
 
     @property
     def exceptions(self) -> Mapping[str, type[BaseException]]: ...
+    @property
+    def types(self) -> Types: ...
     def wait(self, jobs: Sequence[tuple[bytes, str]], timeout: float | None) -> list[Future[bytes]]: ...
     async def await_(self, jobs: Sequence[tuple[bytes, str]], timeout: float | None) -> list[Future[bytes]]: ...
     def job_status(self, job_id: bytes, route: str) -> Status: ...
@@ -61,18 +64,19 @@ class Job(Generic[R]):
         its type is built in or registered with the app (`__cause__` shows the worker's traceback), else TaskFailed;
         JobCancelled, TimeLimitExceeded, WorkerLost, UnknownTask, ResultNotStored for what else can become of a job;
         ResultTimeout; JobNotFound where the result expired or was never stored (`result_ttl=0`); MalformedJob where
-        what is stored cannot be read, or a newer taskq wrote it; BrokerUnavailable.
+        what is stored cannot be read, holds a type that is not registered here, or a newer taskq wrote it;
+        BrokerUnavailable.
 
         Inside of a job it may run the other job, in this very thread, and never waits for a free slot. It raises
         WaitCycle where that one waits for this one.
         """
         outcome = self._outcome or self._post.wait([self.awaited], limit(timeout))[0]
-        return cast("R", read(outcome, self._post.exceptions))
+        return cast("R", read(outcome, self._post.exceptions, self._post.types))
 
     async def aresult(self, timeout: Duration | None = None) -> R:
         """`result` for coroutines."""
         outcome = self._outcome or (await self._post.await_([self.awaited], limit(timeout)))[0]
-        return cast("R", read(outcome, self._post.exceptions))
+        return cast("R", read(outcome, self._post.exceptions, self._post.types))
 
     def settle(self, outcome: Future[bytes]) -> None:
         """Its outcome is here: nobody has to ask for it again."""
@@ -109,13 +113,33 @@ class RemoteTraceback(Exception):
         return f"\n{self.args[0]}" if self.args else ""
 
 
-def read(outcome: Future[bytes], known: Mapping[str, type[BaseException]]) -> Any:
+def read(outcome: Future[bytes], known: Mapping[str, type[BaseException]], types: Types) -> Any:
     """The result in an encoded outcome record that is there, or its error raised, as `unwrap` does."""
-    return unwrap(decode_record(outcome.result()), known)
+    return unwrap(decode_record(outcome.result()), known, types)
 
 
-def unwrap(record: Record, known: Mapping[str, type[BaseException]]) -> Any:
-    """The result in `record`, or its error raised. `known` are exception types that may be built, by dotted name."""
+def _built(record: Record, types: Types) -> Record:
+    """`record` with values of the app's own types. Raises MalformedJob where they cannot be made."""
+    error = record.error
+    try:
+        if error is None:
+            return replace(record, value=types.build(record.value), named=())
+        return replace(record, error=replace(error, args=types.build(error.args)), named=())
+    except Exception as broken:
+        if error is not None:  # it is told without its args
+            return replace(record, error=replace(error, args=None), named=())
+        if isinstance(broken, errors.MalformedJob):
+            raise
+        why = f"{type(broken).__name__}: {str(broken)[:200]}"
+        raise errors.MalformedJob(f"cannot build the result of {record.task}: {why}") from broken
+
+
+def unwrap(record: Record, known: Mapping[str, type[BaseException]], types: Types) -> Any:
+    """The result in `record`, or its error raised. `known` are exception types that may be built, by dotted name.
+
+    Values of own types are built by `types`; where they cannot be, MalformedJob says why.
+    """
+    record = _built(record, types) if record.named else record
     if record.error is None:
         return record.value
     error = rebuild(record.error, known)

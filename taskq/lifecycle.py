@@ -61,7 +61,9 @@ class RetryAsked:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """This worker does not know the task."""
+    """This worker does not know the task, or a type among its arguments: then `why` says which."""
+
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,10 @@ class Bury:
 
 @dataclass(frozen=True, slots=True)
 class Park:
+    """Leave it to others for `seconds`. `why`: what is not known here, if not the task."""
+
     seconds: float
+    why: str = ""
 
 
 Outcome = Succeeded | Failed | RetryAsked | Unknown | Malformed
@@ -110,8 +115,8 @@ def decide(policy: Policy, attempt: int, outcome: Outcome, chance: float) -> Ste
             if attempt > policy.retries:
                 return Bury(error)
             return Delay(policy.backoff.delay(attempt, chance) if delay is None else delay, error)
-        case Unknown():
-            return Park(PATIENCE)
+        case Unknown(why):
+            return Park(PATIENCE, why)
         case Malformed(error):
             return Bury(error)
         case _:

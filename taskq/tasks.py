@@ -137,7 +137,7 @@ class Task(Generic[P, R]):
             self._check(args, kwargs)
         key = self._options.job_id
         envelope = Envelope(task=self.name, args=args, kwargs=kwargs, enqueued_at=now, route=self._route, key=key)
-        return encode_job(envelope, self._app.size_limit, lambda: self._names(args, kwargs))
+        return encode_job(envelope, self._app.size_limit, lambda: self._names(args, kwargs), self._app.types)
 
     def _check(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         try:

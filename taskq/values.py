@@ -4,9 +4,11 @@
     int                              plain msgpack up to 64 bits, beyond that an extension
     dict                             plain msgpack; keys of any hashable type of this table; order kept
     tuple, set                       an array whose first element is the mark 1: [ext(1, "t"), 2, 3] is (2, 3)
+    a type of the app's own          an array with the mark, its name, and what `taskq.types` makes of the value:
+                                     [ext(1, "n"), "shop.Point", "x", 1, "y", 2]
 
     ext  type       content (big-endian)
-      1  mark       "t" (tuple) or "s" (set)
+      1  mark       "t" (tuple), "s" (set) or "n" (named: of the app's own types)
       2  int        two's complement, as many bytes as it takes
       3  Decimal    its text: "-0", "1E+3", "sNaN7"
       4  UUID       16 bytes
@@ -24,12 +26,15 @@ the hook until the C stack overflows. For the same reason tuples and sets are ar
 
 A subclass of str or dict travels as its base. Everything else is refused, by exact type: `check` looks before msgpack
 does, since msgpack takes a bytearray, memoryview, ExtType or Timestamp without asking.
+
+No code of the app runs in here while bytes are decoded: what is of a type of its own comes out as a `Named`.
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import is_dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
 from enum import Enum
@@ -42,11 +47,13 @@ from zoneinfo import ZoneInfo
 from msgpack import ExtType, OutOfData, Packer, Unpacker, unpackb
 
 from taskq.errors import MalformedJob, NotSerializable, TooLarge
+from taskq.named import Lowered, Named
 
 __all__ = [
     "HARD_LIMIT",
     "MAX_DEPTH",
     "PLAIN",
+    "STORABLE_TYPES",
     "OversizedError",
     "RefusedError",
     "check",
@@ -68,8 +75,11 @@ DEEPEST = MAX_DEPTH + 4
 PLAIN = frozenset({type(None), bool, int, float, str, bytes, date, timedelta, UUID, Decimal})
 """Types that travel whatever their value: a container of nothing else needs no further look."""
 
+STORABLE_TYPES = PLAIN | {list, tuple, dict, set, datetime, time}
+"""All types that travel by themselves."""
+
 _MARK, _INT, _DECIMAL, _UUID, _DATETIME, _DATE, _TIME, _TIMEDELTA = range(1, 9)
-_TUPLE, _SET = ExtType(_MARK, b"t"), ExtType(_MARK, b"s")
+_TUPLE, _SET, _NAMED = ExtType(_MARK, b"t"), ExtType(_MARK, b"s"), ExtType(_MARK, b"n")
 _MARK_HEAD = b"\xd4\x01"  # how msgpack opens an extension of one byte with code 1
 
 _STORABLE = "None, bool, int, float, str, bytes, list, tuple, dict, set, datetime, date, time, timedelta, UUID, Decimal"
@@ -86,11 +96,14 @@ _REMEDIES: tuple[tuple[type, str], ...] = (
 
 
 class RefusedError(Exception):
-    """A value that cannot travel: `what` it is ("a User"), its `path` in the value checked, a `remedy` ("{}.id")."""
+    """A value that cannot travel: `what` it is ("a User"), its `path` in the value checked, a `remedy` ("{}.id").
 
-    def __init__(self, what: str, remedy: str = "") -> None:
+    `register`: how its type can be made one that travels ("app.register_type(Point)"), if it can.
+    """
+
+    def __init__(self, what: str, remedy: str = "", register: str = "") -> None:
         super().__init__(what)
-        self.what, self.remedy, self.path = what, remedy, ""
+        self.what, self.remedy, self.register, self.path = what, remedy, register, ""
 
     def told(self, subject: str, expression: str, verb: str = "pass") -> NotSerializable:
         """The error for the user. `subject` is the value checked ("argument 'user' of mail"), `expression` its name."""
@@ -98,8 +111,9 @@ class RefusedError(Exception):
         # A path through a key or a set is no Python expression, so nothing can be proposed for it.
         remedy = "" if "<" in self.path else self.remedy.format(expression + self.path)
         instead = f"{remedy}, or another value" if remedy else "a value"
+        first = f"{self.register}; or " if self.register else ""
         return NotSerializable(
-            f"{subject} {holds}; msgpack cannot store it\n  hint: {verb} {instead} made of {_STORABLE}"
+            f"{subject} {holds}; msgpack cannot store it\n  hint: {first}{verb} {instead} made of {_STORABLE}"
         )
 
 
@@ -136,8 +150,10 @@ def unpack(data: bytes) -> Any:
 # --- look before packing -----------------------------------------------------------------------------------------
 
 
-def check(value: object, limit: int) -> None:
+def check(value: object, limit: int, lowered: Lowered | None = None) -> None:
     """Raise RefusedError, with the path to the culprit, unless `value` and all it holds can travel.
+
+    `lowered` takes what stands for values of the app's own types, which are refused without it: give it to `dump`.
 
     Raises OversizedError once it has met more than `limit` values, each of which takes a byte or more: a few lists that
     hold one another twice would else unfold into more than any memory. Costs a pass over the types of each container.
@@ -146,7 +162,7 @@ def check(value: object, limit: int) -> None:
         return
     steps: list[object] = []
     try:
-        _walk(value, limit, steps)
+        _walk(value, limit, steps, lowered)
     except OversizedError:
         raise
     except RefusedError as refused:
@@ -159,7 +175,7 @@ def check(value: object, limit: int) -> None:
         raise unreadable from error
 
 
-def _walk(value: object, limit: int, steps: list[object]) -> None:
+def _walk(value: object, limit: int, steps: list[object], lowered: Lowered | None) -> None:
     """Depth first, without recursion: one open iterator for each container on the way down, its key in `steps`."""
     met = 0
     levels: list[_Items] = [iter(((None, value),))]
@@ -169,7 +185,7 @@ def _walk(value: object, limit: int, steps: list[object]) -> None:
                 continue
             del steps[len(levels) - 1 :]
             steps.append(step)
-            opened = _open(item)
+            opened = _open(item, lowered)
             if opened is None:
                 continue
             met += opened[0]
@@ -187,7 +203,7 @@ def _walk(value: object, limit: int, steps: list[object]) -> None:
 _Items = Iterator[tuple[object, Any]]
 
 
-def _open(item: Any) -> tuple[int, _Items] | None:
+def _open(item: Any, lowered: Lowered | None) -> tuple[int, _Items] | None:
     """Of a container, how many values it holds, and (step, value) of each, or of none where all are plain.
 
     None for what holds nothing. Raises RefusedError for what cannot travel.
@@ -197,6 +213,18 @@ def _open(item: Any) -> tuple[int, _Items] | None:
         return len(item), _NOTHING if PLAIN.issuperset(map(type, item)) else enumerate(item)
     if kind is set:
         return len(item), _NOTHING if PLAIN.issuperset(map(type, item)) else zip(repeat(_Step.ITEM), item)
+    if lowered is not None and (named := lowered.of(item)) is not None:
+        return _open_named(named)
+    return _open_other(item, kind)
+
+
+def _open_named(named: Named) -> tuple[int, _Items]:
+    fields = named.fields
+    steps = repeat(_Step.CONTENT) if fields is None else map(_Field, fields)
+    return len(named.items) + 2, zip(steps, named.items if fields is None else fields.values(), strict=False)
+
+
+def _open_other(item: Any, kind: type) -> tuple[int, _Items] | None:
     if issubclass(kind, dict):
         return _open_dict(item if kind is dict else dict(item))
     if kind is datetime or kind is time:
@@ -220,11 +248,26 @@ class _Step(Enum):
 
     KEY = "<key>"
     ITEM = "<item>"
+    CONTENT = "<content>"
+
+
+class _Field(str):
+    """The name of a field."""
+
+    __slots__ = ()
 
 
 def _shown(steps: list[object], most: int = 6) -> str:
-    path = "".join(step.value if isinstance(step, _Step) else f"[{_index(step)}]" for step in steps[:most])
+    path = "".join(map(_shown_step, steps[:most]))
     return path + "[<...>]" if len(steps) > most else path
+
+
+def _shown_step(step: object) -> str:
+    if isinstance(step, _Step):
+        return step.value
+    if isinstance(step, _Field):
+        return f".{step}" if step.isidentifier() and len(step) <= 40 else "<field>"
+    return f"[{_index(step)}]"
 
 
 def _index(key: object) -> str:
@@ -238,9 +281,13 @@ def _index(key: object) -> str:
 
 def _refusal(value: object) -> RefusedError:
     kind = type(value)
+    is_describable = isinstance(value, Enum) or (isinstance(value, tuple) and hasattr(kind, "_fields"))
+    register = f"app.register_type({kind.__name__})" if is_describable or is_dataclass(kind) else ""
     for base, remedy in _REMEDIES:
         if isinstance(value, base):
-            return RefusedError(_a(kind.__name__), remedy)
+            return RefusedError(_a(kind.__name__), remedy, register)
+    if register:
+        return RefusedError(_a(kind.__name__), "", register)
     if hasattr(kind, "tolist"):  # numpy, array
         return RefusedError(_a(kind.__name__), "{}.tolist()")
     if kind.__module__ != "builtins":
@@ -271,8 +318,10 @@ def _a(name: str) -> str:
 # --- to bytes ----------------------------------------------------------------------------------------------------
 
 
-def dump(value: object) -> bytes:
+def dump(value: object, lowered: Lowered | None = None) -> bytes:
     """`value`, which has passed `check`, as bytes. RefusedError where msgpack fails after all (4 GiB of text)."""
+    if lowered is not None and lowered.any:
+        return _dump_lowered(value, lowered)
     try:
         packer = _packers.pop()
     except IndexError:
@@ -285,6 +334,20 @@ def dump(value: object) -> bytes:
         raise _unreadable(error) from error
     if len(data) < _KEEP:
         _packers.append(packer)
+    return data
+
+
+def _dump_lowered(value: object, lowered: Lowered) -> bytes:
+    def default(item: Any) -> object:
+        named = lowered.made(item)
+        return _default(item) if named is None else [_NAMED, named.name, *named.items]
+
+    try:
+        data: bytes = _new_packer(default=default).pack(value)
+    except RefusedError:
+        raise
+    except Exception as error:
+        raise _unreadable(error) from error
     return data
 
 
@@ -358,8 +421,10 @@ _ENCODERS: dict[type, Callable[[Any], object]] = {
 # --- from bytes --------------------------------------------------------------------------------------------------
 
 
-def load(data: bytes, limit: int) -> Any:
+def load(data: bytes, limit: int, named: list[Named] | None = None) -> Any:
     """The value in `data`. Raises MalformedJob for anything that is not one, for trailing bytes, and over `limit`.
+
+    `named` is given each Named that is found in it.
 
     Nothing is built before it is known to be bounded. The size is looked at first. A length that is read (of text,
     bytes, an extension, an array or a map) is at most that size, and in data of some length the sum of them is. While
@@ -372,7 +437,7 @@ def load(data: bytes, limit: int) -> Any:
         if len(data) > _SCAN_FROM:
             _scan(data)
         # Data without tuples or sets, which is most of it, is spared a Python call for each list.
-        value = _unpack_flat(data) if data.find(_MARK_HEAD) < 0 else _Rebuild().unpack(data)
+        value = _unpack_flat(data) if data.find(_MARK_HEAD) < 0 else _Rebuild(named).unpack(data)
         if len(data) > DEEPEST and len(data.translate(None, _NO_CONTAINERS)) > DEEPEST and _is_deep(value):
             raise ValueError(f"nested more than {MAX_DEPTH} deep")
         return value
@@ -411,15 +476,17 @@ def _is_deep(value: object) -> bool:
     return True
 
 
-_CONTAINERS = frozenset({list, tuple, set, dict})
+_CONTAINERS = frozenset({list, tuple, set, dict, Named})
 
 
 def _content(box: Any) -> Iterable[object]:
+    if type(box) is Named:
+        return box.items
     return chain(box, box.values()) if type(box) is dict else box if type(box) in _CONTAINERS else ()
 
 
 class _Mark:
-    """Stands first in a list that is to become a tuple or a set."""
+    """Stands first in a list that is to become a tuple, a set or a Named."""
 
     __slots__ = ("build",)
 
@@ -427,21 +494,28 @@ class _Mark:
         self.build = build
 
 
-_MARKS = {b"t": _Mark(tuple), b"s": _Mark(set)}
+def _to_named(items: list[Any]) -> Named:
+    if not items or type(items[0]) is not str:
+        raise ValueError("the mark of a named value is not followed by a name")
+    return Named(items.pop(0), items)
+
+
+_MARKS = {b"t": _Mark(tuple), b"s": _Mark(set), b"n": _Mark(_to_named)}
 
 
 class _Rebuild:
-    """Turns marked lists into tuples and sets, and sees to it that no mark is left anywhere else."""
+    """Turns marked lists into what they stand for, and sees to it that no mark is left anywhere else."""
 
-    __slots__ = ("unused",)
+    __slots__ = ("named", "unused")
 
-    def __init__(self) -> None:
+    def __init__(self, named: list[Named] | None) -> None:
         self.unused = 0
+        self.named = [] if named is None else named
 
     def unpack(self, data: bytes) -> Any:
         value = _unpackb(data, ext_hook=self.extension, list_hook=self.rebuilt)
         if self.unused:
-            raise ValueError("the mark of a tuple or set is not the first of a list")
+            raise ValueError("a mark is not the first of a list")
         return value
 
     def extension(self, code: int, content: bytes) -> object:
@@ -457,7 +531,10 @@ class _Rebuild:
             return items
         self.unused -= 1
         mark: _Mark = items.pop(0)
-        return mark.build(items)
+        made = mark.build(items)
+        if type(made) is Named:
+            self.named.append(made)
+        return made
 
 
 def _extension(code: int, content: bytes) -> object:

@@ -12,6 +12,8 @@ from typing import Any, TextIO
 
 import click
 
+from taskq.named import Named
+
 Cell = str | int
 LONGEST_LINE = 1000
 """Characters of a line of narration."""
@@ -96,7 +98,10 @@ def to_json(value: Any) -> str:
 
 
 def jsonable(value: Any) -> Any:
-    """`value` as JSON can have it: tuples and sets are lists, what JSON does not know is text."""
+    """`value` as JSON can have it: tuples and sets are lists, what JSON does not know is text.
+
+    A value of a type of the app's own is an object of one member, by the type's name.
+    """
     made = value
     match value:
         case None | bool() | str():
@@ -111,9 +116,18 @@ def jsonable(value: Any) -> Any:
             made = {key if isinstance(key, str) else shown(key): jsonable(item) for key, item in value.items()}
         case bytes():
             made = value.decode("utf-8", "backslashreplace")
+        case Named():
+            made = {value.name: _named_content(value)}
         case _:
             made = str(value)
     return made
+
+
+def _named_content(value: Named) -> Any:
+    fields = value.fields
+    if fields is None:
+        return jsonable(value.items[0] if len(value.items) == 1 else value.items)
+    return {field: jsonable(item) for field, item in fields.items()}
 
 
 def result_text(value: Any) -> str:

@@ -161,7 +161,7 @@ class Dispatch:
     def _settle(self, future: AnyFuture, outcome: Future[bytes]) -> None:
         del self._away[future]
         try:
-            future.settle(outcome, self._host.exceptions)
+            future.settle(outcome, self._host.exceptions, self._host.types)
         finally:
             self._end()
 

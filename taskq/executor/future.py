@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeVar
 from taskq.codec import decode_record
 from taskq.job import Job, Post, unwrap
 from taskq.tasks import Draft
+from taskq.types import Types
 
 R = TypeVar("R")
 
@@ -77,14 +78,14 @@ class JobFuture(Future[R]):
             self.set_running_or_notify_cancel()
         return cancelled
 
-    def settle(self, outcome: Future[bytes], known: Mapping[str, type[BaseException]]) -> None:
-        """Take the result or the error of `outcome`, an encoded record; `known` are exceptions that may be built."""
+    def settle(self, outcome: Future[bytes], known: Mapping[str, type[BaseException]], types: Types) -> None:
+        """Take the result or the error of `outcome`, an encoded record; `known` and `types` are what may be built."""
         with suppress(InvalidStateError):  # it was cancelled
             try:
                 record = decode_record(outcome.result())
                 if record.state == "cancelled" and self.give_up():
                     return
-                value = unwrap(record, known)
+                value = unwrap(record, known, types)
             except BaseException as error:
                 self.set_exception(error.with_traceback(None))  # its frames are ours, and would hold this future
             else:

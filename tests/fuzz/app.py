@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from taskq import TaskQ
-from tests.fuzz.bodies import TASK
+from tests.fuzz.bodies import TASK, Colour, Perm, Point
 
 app = TaskQ()
+for kind in (Point, Colour, Perm):
+    app.register_type(kind, name=kind.__name__)
 
 
 @app.task(name=TASK, retries=0)

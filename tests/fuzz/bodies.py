@@ -10,8 +10,11 @@ from __future__ import annotations
 import random
 import struct
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
+from enum import Enum, Flag
+from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -25,6 +28,7 @@ from taskq.codec import (
     encode_job,
     encode_record,
 )
+from taskq.types import Types
 
 TASK = "fuzz.echo"
 """The task that the valid bodies are jobs of."""
@@ -38,6 +42,28 @@ VALUES = [
     ],
     [(), (1, (2, {3})), set(), {(1,): {"a": [()]}}, [[[[]]]], {None: {1.5: {b"k": date(1, 1, 1)}}}],
 ]
+
+
+@dataclass(frozen=True)
+class Point:
+    x: Any
+    y: Any = 0
+
+
+class Colour(Enum):
+    RED = 1
+
+
+class Perm(Flag):
+    READ = 1
+    WRITE = 2
+
+
+OWN = [Point(1, Point([Colour.RED], {})), {Point(1): {Colour.RED, Perm.READ | Perm.WRITE}}, {"a": (Point(None),)}]
+TYPES = Types()
+"""The types of the app that is given the bodies."""
+for kind in (Point, Colour, Perm):
+    TYPES.register(kind, kind.__name__, None, None)
 WORDS = ("x" * 40, "y" * 300, "z" * 70_000)
 
 
@@ -47,14 +73,15 @@ def _jobs() -> list[bytes]:
     ]
     named = Envelope(task=TASK, args=(1, 2), kwargs={"a": VALUES[4]}, enqueued_at=1.7e9, key="k\n", route="a:cpu:9")
     long = [Envelope(task=TASK, args=(word, [word.encode()]), kwargs={}, enqueued_at=0.0) for word in WORDS]
-    return [encode_job(envelope) for envelope in (*plain, named, *long)]
+    own = Envelope(task=TASK, args=tuple(OWN), kwargs={"p": OWN[0]}, enqueued_at=1.7e9, route="default:io")
+    return [encode_job(envelope, types=TYPES) for envelope in (*plain, named, *long, own, own)]
 
 
 def _records() -> list[bytes]:
     known = {"task": TASK, "enqueued_at": 1.0, "started_at": 2.0, "seconds": 0.5, "attempt": 2, "worker": "h-1-0"}
     error = ErrorInfo(type="a.B", text="c", traceback="d\ne", args=(1, (2,)))
-    done = [Record(state="done", value=value, **known) for value in VALUES]
-    return [encode_record(record) for record in (*done, Record(state="dead", error=error, **known))]
+    done = [Record(state="done", value=value, **known) for value in (*VALUES, OWN)]
+    return [encode_record(record, types=TYPES) for record in (*done, Record(state="dead", error=error, **known))]
 
 
 JOBS, RECORDS = _jobs(), _records()
@@ -104,7 +131,7 @@ class Chance:
 
     def _framed(self, argument: bytes) -> bytes:
         """A job with one argument."""
-        return b"\x95\x01" + _text(TASK) + b"\x91" + argument + b"\x80\xcb" + struct.pack(">d", 1.5)
+        return b"\x95\x02" + _text(TASK) + b"\x91" + argument + b"\x80\xcb" + struct.pack(">d", 1.5)
 
     # Mutated
 
@@ -177,7 +204,15 @@ class Chance:
 
     def _nested(self, size: int) -> bytes:
         opening = self.random.choice(
-            (b"\x91", b"\x81\x01", b"\x81", b"\x92\xd4\x01t", b"\x92\xd4\x01s", b"\xdd\0\0\0\1")
+            (
+                b"\x91",
+                b"\x81\x01",
+                b"\x81",
+                b"\x92\xd4\x01t",
+                b"\x92\xd4\x01s",
+                b"\xdd\0\0\0\1",
+                b"\x94\xd4\x01n\xa5Point\xa1x",
+            )
         )
         return opening * size + b"\x01" * self.random.choice((0, 1, size))
 
@@ -211,6 +246,12 @@ class Chance:
 
     def _marks(self, size: int) -> bytes:
         pieces = (b"\xd4\x01t", b"\xd4\x01s", b"\xd4\x01x", b"\x91", b"\x92", b"\x90", b"\x01", b"\xc0", b"\x81")
+        pieces += (
+            b"\xd4\x01n",
+            b"\x94\xd4\x01n\xa5Point\xa1x",
+            b"\x93\xd4\x01n\xa6Colour\xa3RED",
+            b"\x93\xd4\x01n\xa4Perm",
+        )
         return b"".join(self.random.choice(pieces) for _ in range(min(size, 3000)))
 
     def _moments(self, size: int) -> bytes:

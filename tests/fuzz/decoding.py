@@ -8,6 +8,7 @@ import resource
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from taskq.codec import (
@@ -21,7 +22,7 @@ from taskq.codec import (
     encode_record,
 )
 from taskq.errors import EnqueueError, MalformedJob
-from tests.fuzz.bodies import Chance
+from tests.fuzz.bodies import TYPES, Chance
 
 MOST_SECONDS = 5.0
 """What one body may take: more is a hang."""
@@ -87,12 +88,20 @@ def _decoded(decode: Callable[[bytes], object], body: bytes) -> object:
     try:
         match made:
             case Envelope():
-                encode_job(made)
+                encode_job(made, types=TYPES)
+                _build([made.args, made.kwargs])
             case Record():
-                encode_record(made)
+                encode_record(made, types=TYPES)
+                _build([made.value])
     except EnqueueError:  # a moment whose zone has no offset for it
         return made
     return made
+
+
+def _build(value: object) -> None:
+    """What a job does with its arguments. What cannot be hashed though it must is the job's error."""
+    with suppress(MalformedJob, TypeError):
+        TYPES.build(value)
 
 
 def reason(text: str) -> str:

@@ -44,7 +44,9 @@ class Inline:
     def __init__(self, app: TaskQ, queues: Sequence[str] = ("default",), clock: Clock = SYSTEM_CLOCK):
         self._app, self._queues = app, queues
         self._epoch, self._sequence = f"inline-{next(_births)}", 0
-        self._runner = Runner(app.tasks, self._epoch, size_limit=app.size_limit, clock=clock, chance=lambda: 0.5)
+        self._runner = Runner(
+            app.tasks, self._epoch, size_limit=app.size_limit, clock=clock, chance=lambda: 0.5, types=app.types
+        )
         assert app.broker.run(calls.register(self._epoch, LEASE, {}))
 
     def claim(self) -> list[Claimed]:

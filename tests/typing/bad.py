@@ -90,3 +90,8 @@ app.job(7)  # E: arg-type
 
 def fine(moment: datetime, anything: Any) -> None:
     add.options(eta=moment).enqueue(anything)
+
+
+app.register_type(7)  # E: call-overload
+app.register_type()  # E: call-overload
+app.register_type(Any, encoder=str)  # E: call-overload

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from enum import Enum
+from fractions import Fraction
 from typing import Any, assert_type
 
 from taskq import AsyncTask, Backoff, CurrentJob, Job, Retry, Task, TaskFailed, TaskQ, current_job, task
@@ -119,3 +122,21 @@ def errors() -> str:
         return bare.enqueue().result()
     except TaskFailed as failed:
         return f"{failed.type}: {failed.text} {failed.traceback}"
+
+
+@app.register_type
+@dataclass(frozen=True)
+class Point:
+    x: int
+
+
+@app.register_type(name="colour")
+class Colour(Enum):
+    RED = 1
+
+
+def types(colour: Colour) -> None:
+    assert_type(Point(1), Point)
+    assert_type(colour, Colour)
+    assert_type(app.register_type(Fraction, encode=str, decode=Fraction), type[Fraction])
+    assert_type(app.register_type(Point, name="p"), type[Point])

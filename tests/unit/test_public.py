@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import taskq
-from taskq import app, codec, config, declaration, errors, ids, job, lifecycle, retry, tasks, units
+from taskq import app, codec, config, declaration, errors, ids, job, lifecycle, named, retry, tasks, types, units
 from taskq.broker import broker, calls, embedded, failures, keys, link, opening, quoting, reconnect, records, sentinels
 from taskq_workers import (
     bell,
@@ -34,7 +34,7 @@ from taskq_workers import (
     worker,
 )
 
-LIBRARY = [taskq, app, codec, config, declaration, errors, ids, job, lifecycle, retry, tasks, units]
+LIBRARY = [taskq, app, codec, config, declaration, errors, ids, job, lifecycle, named, retry, tasks, types, units]
 INSIDE = [broker, calls, embedded, failures, keys, link, opening, quoting, reconnect, records, sentinels]
 INSIDE += [bell, board, budget, channel, child, commits, courier, crew, exchange, lanes, limits, loader, outcomes]
 INSIDE += [runner, supervisor, worker]

@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import pytest
@@ -14,10 +15,11 @@ import pytest
 from taskq import current_job, ids
 from taskq.app import TaskQ
 from taskq.broker.records import Claimed
-from taskq.codec import Attempt, ErrorInfo, Record, decode_history, decode_record, encode_history
+from taskq.codec import Attempt, Envelope, ErrorInfo, Record, decode_history, decode_record, encode_history, encode_job
 from taskq.errors import TimeLimit
 from taskq.job import CurrentJob
 from taskq.lifecycle import Bury, Delay, Failed, Finish, Park
+from taskq.named import Named
 from taskq.retry import Backoff, Retry
 from taskq.values import pack
 from taskq_workers.outcomes import Settled
@@ -38,7 +40,14 @@ class Shop:
     def __init__(self) -> None:
         self.clock = FakeClock(NOW)
         self.app = TaskQ(size_limit=20_000, clock=self.clock)
-        self.runner = Runner(self.app.tasks, "w1", size_limit=self.app.size_limit, clock=self.clock, chance=lambda: 0.5)
+        self.runner = Runner(
+            self.app.tasks,
+            "w1",
+            size_limit=self.app.size_limit,
+            clock=self.clock,
+            chance=lambda: 0.5,
+            types=self.app.types,
+        )
 
     def settle(self, job: Claimed) -> Settled:
         run = self.runner.open(job)
@@ -354,21 +363,131 @@ def test_a_job_over_this_workers_limit_is_a_dead_letter(shop: Shop) -> None:
 
 
 def test_a_job_that_a_newer_taskq_wrote_is_left_to_workers_that_can_read_it(shop: Shop) -> None:
-    settled = shop.settle(Claimed(bytes(16) + b"mail:cpu", pack([2, "tasks.f", "and what it then has"])))
+    settled = shop.settle(Claimed(bytes(16) + b"mail:cpu", pack([3, "tasks.f", "and what it then has"])))
     assert settled.step == Park(600.0)
     assert (settled.task, settled.record, settled.history) == ("", b"", b"")
 
 
+def test_a_job_of_a_newer_taskq_is_left_to_others_though_what_is_in_it_cannot_be_read_here(shop: Shop) -> None:
+    unheard_of = b"\x92\xd4\x01?\xa1x"  # a mark that there is not
+    for head in (b"\x93\x03", b"\xdc\0\x03\x03"):
+        settled = shop.settle(Claimed(bytes(16) + b"mail:cpu", head + b"\xa7tasks.f" + unheard_of))
+        assert settled.step == Park(600.0)
+    settled = shop.settle(Claimed(bytes(16) + b"mail:cpu", b"\x93\x02\xa7tasks.f" + unheard_of))
+    assert "no such mark" in error_of(settled).text
+
+
 def test_attempts_that_a_newer_taskq_wrote_are_counted(shop: Shop) -> None:
-    settled = shop.run(raiser(ValueError), retries=3, history=pack([2, 3, {"and": "more"}]))
+    settled = shop.run(raiser(ValueError), retries=3, history=pack([3, 3, {"and": "more"}]))
     assert (type(settled.step), settled.attempt) == (Bury, 4)
 
 
-@pytest.mark.parametrize("history", [b"\xc1", b"\x92\x02\xff", b"\x91\x02", b"\x90"])
+@pytest.mark.parametrize("history", [b"\xc1", b"\x92\x03\xff", b"\x91\x03", b"\x90"])
 def test_a_history_that_cannot_be_read_is_a_dead_letter_with_the_reason(shop: Shop, history: bytes) -> None:
     settled = shop.run(lambda: 1, history=history)
     assert isinstance(settled.step, Bury)
     assert error_of(settled).type == "taskq.errors.MalformedJob"
+
+
+# Types of the app's own
+
+
+@dataclass(frozen=True)
+class Amount:
+    cents: int
+
+    def __post_init__(self) -> None:
+        if self.cents < 0:
+            raise {-1: ValueError("below zero"), -2: SystemExit(3), -3: Retry(delay=5)}[self.cents]
+
+
+def of_own_type(shop: Shop, func: Callable[..., Any], cents: int, **declared: Any) -> Claimed:
+    """A job of `func` with a value of Amount, whatever its constructor says to it."""
+    task = shop.app.task(name="tasks.f", backoff=Backoff(base=10.0), **declared)(func)
+    body = encode_job(
+        Envelope(task=task.name, args=([Named("amount", ["cents", cents])],), kwargs={}, enqueued_at=1.0),
+        types=shop.app.types,
+    )
+    return Claimed(bytes(16) + b"default:io", body)
+
+
+@pytest.fixture
+def typed(shop: Shop) -> Shop:
+    shop.app.register_type(Amount, name="amount")
+    return shop
+
+
+def test_a_job_gets_values_of_the_apps_own_types_and_returns_some(typed: Shop) -> None:
+    settled = typed.settle(of_own_type(typed, lambda amounts: [*amounts, Amount(2)], 1))
+    record = record_of(settled)
+    assert typed.app.types.build(record.value) == [Amount(1), Amount(2)]
+
+
+def test_a_coroutine_gets_values_of_the_apps_own_types(typed: Shop) -> None:
+    async def f(amounts: list[Amount]) -> int:
+        return amounts[0].cents
+
+    assert record_of(typed.settle(of_own_type(typed, f, 7))).value == 7
+
+
+@pytest.mark.parametrize("lane", ["io", "async"])
+@pytest.mark.parametrize(
+    ("cents", "step", "error"), [(-1, Delay, "ValueError"), (-2, Bury, "SystemExit"), (-3, Delay, "Retry")]
+)
+def test_what_a_constructor_raises_is_a_failure_of_the_job(
+    typed: Shop, lane: str, cents: int, step: type, error: str
+) -> None:
+    async def coroutine(amounts: list[Amount]) -> None:
+        pytest.fail("it was called")
+
+    def function(amounts: list[Amount]) -> None:
+        pytest.fail("it was called")
+
+    settled = typed.settle(of_own_type(typed, coroutine if lane == "async" else function, cents))
+    assert type(settled.step) is step
+    assert error_of(settled).type.endswith(error)
+    assert "taskq was building a value of 'amount'" in error_of(settled).traceback or cents != -1
+
+
+def test_a_job_with_a_type_that_is_not_known_here_is_left_to_others_with_the_reason(shop: Shop) -> None:
+    other = TaskQ()
+    other.register_type(Amount, name="amount")
+    task = shop.app.task(name="tasks.f")(len)
+    body = encode_job(Envelope(task=task.name, args=(Amount(1),), kwargs={}, enqueued_at=1.0), types=other.types)
+    settled = shop.settle(Claimed(bytes(16) + b"default:io", body))
+    assert settled.step == Park(600.0, "type 'amount' is not registered here")
+
+
+def test_a_job_with_an_unknown_type_of_an_unknown_task_is_parked_for_its_task(typed: Shop) -> None:
+    body = encode_job(Envelope(task="none", args=(Amount(1),), kwargs={}, enqueued_at=1.0), types=typed.app.types)
+    assert typed.settle(Claimed(bytes(16) + b"default:io", body)).step == Park(600.0)
+
+
+def test_args_of_an_exception_are_encoded_while_it_is_the_jobs(typed: Shop) -> None:
+    asked: list[object] = []
+
+    class Odd:
+        pass
+
+    def encode(odd: Odd) -> int:
+        if asked:
+            raise SystemExit  # the second time nothing would catch it
+        asked.append(odd)
+        return 1
+
+    typed.app.register_type(Odd, name="odd", encode=encode, decode=lambda made: made)
+    settled = typed.run(raiser(lambda: ValueError(Odd(), Amount(1))), retries=0)
+    error = record_of(settled).error
+    assert error is not None
+    assert typed.app.types.build(error.args) == (1, Amount(1))
+
+
+def test_a_result_that_its_encode_ends_the_process_with_is_a_failure_of_the_job(typed: Shop) -> None:
+    class Odd:
+        pass
+
+    typed.app.register_type(Odd, encode=lambda odd: sys.exit(3), decode=lambda made: made)
+    assert error_of(typed.run(Odd, retries=0)).type == "builtins.SystemExit"
 
 
 # Its exception is a strange one

@@ -169,7 +169,7 @@ class Child:
         self._worked_at = self._clock.monotonic()
         self._runs = 0
         shop = Shop(
-            Runner(app.tasks, assignment.epoch, size_limit=app.size_limit, clock=self._clock),
+            Runner(app.tasks, assignment.epoch, size_limit=app.size_limit, clock=self._clock, types=app.types),
             board,
             self._outcomes,
             Watch(self._clock),
@@ -258,7 +258,11 @@ class Child:
     # What the exchange asks and tells
 
     def knows(self, body: bytes) -> bool:
-        return self._declaration_of(body) is not None
+        try:
+            envelope = decode_job(body, self._app.size_limit)
+        except MalformedJob:
+            return False
+        return declaration_of(self._app.tasks, envelope) is not None and not self._app.types.misfit(envelope.named)
 
     def written(self, batch: Sequence[Settled], dropped: set[bytes]) -> None:
         ends = Counter(type(settled.step) for settled in batch if settled.member not in dropped)

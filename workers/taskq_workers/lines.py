@@ -29,10 +29,9 @@ def log_outcome(log: Any, settled: Settled, written: bool) -> None:
             log.warning(name, outcome="retry", took=took, why=again, error=summary(error), **which)
         case Bury(error):
             log.error(name, outcome="dead", took=took, attempt=settled.attempt, error=summary(error), **which)
-        case Park(patience):
-            why = (
-                "this worker does not know the task" if settled.task else "a newer taskq wrote it, upgrade this worker"
-            )
+        case Park(patience, why):
+            reason = why or "this worker does not know the task"
+            why = reason if settled.task else "a newer taskq wrote it, upgrade this worker"
             why = f"{why}; offered to others, dead in {brief(patience)}"
             log.warning(settled.task[:LONGEST_NAME] or "job", outcome="parked", why=why, **which)
 

@@ -11,7 +11,7 @@ import os
 import random
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from taskq import ids
@@ -27,6 +27,7 @@ from taskq.codec import (
     State,
     decode_history,
     decode_job,
+    decode_record,
     encode_history,
     encode_record,
 )
@@ -49,6 +50,7 @@ from taskq.lifecycle import (
 )
 from taskq.retry import Backoff, Retry
 from taskq.tasks import Task
+from taskq.types import Types
 from taskq_workers.outcomes import Settled
 
 TEXT_LIMIT, TRACEBACK_LIMIT = 2_000, 16_000
@@ -59,7 +61,7 @@ _BLANK: dict[str, Any] = {"task": "", "enqueued_at": 0.0, "started_at": 0.0, "se
 
 @dataclass(slots=True)
 class Run:
-    """One job on its way. `declaration` is None where its task is unknown, `outcome` set where it is no job at all."""
+    """One job on its way. Without `declaration` it cannot run here; `outcome` says why, where the task is known."""
 
     member: bytes
     lane: str
@@ -70,7 +72,7 @@ class Run:
     started_at: float
     started: float
     worker: str
-    outcome: Malformed | None = None
+    outcome: Malformed | Unknown | None = None
 
     @property
     def timeout(self) -> float | None:
@@ -90,7 +92,7 @@ class Run:
 
 
 class Runner:
-    """Runs jobs of `tasks` for the worker process `epoch`. `chance` draws from [0, 1)."""
+    """Runs jobs of `tasks`, with values of `types`, for the worker process `epoch`. `chance` draws from [0, 1)."""
 
     def __init__(
         self,
@@ -100,7 +102,9 @@ class Runner:
         size_limit: int,
         clock: Clock,
         chance: Callable[[], float] = random.random,
+        types: Types | None = None,
     ):
+        self._types = Types() if types is None else types
         self._tasks, self._epoch, self._size_limit, self._clock, self._chance = tasks, epoch, size_limit, clock, chance
         self._copied = False
         os.register_at_fork(after_in_child=self._note_copy)
@@ -117,11 +121,15 @@ class Runner:
         """The job in `claimed`: decoded, and its task found."""
         now, started = self._clock.now(), self._clock.monotonic()
         count, earlier = decode_history(None)
-        envelope, declaration, outcome = _NOTHING, None, None
+        envelope, declaration = _NOTHING, None
+        outcome: Malformed | Unknown | None = None
         try:
             envelope = decode_job(claimed.body, self._size_limit)
             count, earlier = decode_history(claimed.history)
             declaration = declaration_of(self._tasks, envelope)
+            misfit = self._types.misfit(envelope.named) if envelope.named and declaration else ""
+            if misfit:
+                declaration, outcome = None, Unknown(misfit)
         except NewerFormat:
             pass  # it goes as a task that is not known here: others may be able to read it
         except MalformedJob as error:
@@ -136,6 +144,8 @@ class Runner:
             return run.outcome or Unknown()
         running.set(run)
         try:
+            if envelope.named:
+                envelope = self._built(envelope)
             returned = declaration.func(*envelope.args, **envelope.kwargs)
             if declaration.pool == "async":  # a plain def when the job was enqueued; its lane was chosen then
                 returned = asyncio.run(returned)
@@ -154,12 +164,19 @@ class Runner:
             return run.outcome or Unknown()
         running.set(run)
         try:
+            if envelope.named:
+                envelope = self._built(envelope)
             returned = declaration.func(*envelope.args, **envelope.kwargs)
             outcome: Outcome = self._returned(run, await returned if inspect.isawaitable(returned) else returned)
         except BaseException as error:
             outcome = self._raised(declaration, error)
         self._leave_copy()
         return outcome
+
+    def _built(self, envelope: Envelope) -> Envelope:
+        """Make the arguments of the app's own types: it is the job that runs their code, and fails of it."""
+        build = self._types.build
+        return replace(envelope, args=build(envelope.args), kwargs=build(envelope.kwargs))
 
     def settle(self, run: Run, outcome: Outcome) -> Settled:
         """What is to be written of a job that ended like this."""
@@ -186,22 +203,23 @@ class Runner:
         """A value was returned: encode it here, so that what cannot travel is this job's failure."""
         took = max(0.0, self._clock.monotonic() - run.started)
         try:
-            return Succeeded(encode_record(self._record(run, "done", took, value=value), self._size_limit))
+            record = self._record(run, "done", took, value=value)
+            return Succeeded(encode_record(record, self._size_limit, self._types))
         except (NotSerializable, TooLarge) as error:
             text = str(error)
             return Failed(ErrorInfo(type="taskq.errors.ResultNotStored", text=text, args=(text,)), final=True)
 
     def _raised(self, declaration: Declaration, error: BaseException) -> Outcome:
         if isinstance(error, Retry):
-            return RetryAsked(describe(error), error.delay)
+            return RetryAsked(describe(error, self._types), error.delay)
         if isinstance(error, TimeLimit):
             return Failed(_late(declaration.name, declaration.timeout, _trace(error)))
         again = isinstance(error, declaration.retry_on) and not isinstance(error, declaration.no_retry_on)
-        return Failed(describe(error), final=not again)
+        return Failed(describe(error, self._types), final=not again)
 
     def _obituary(self, run: Run, error: ErrorInfo, took: float) -> bytes:
         try:
-            return encode_record(self._record(run, "dead", took, error=error), self._size_limit)
+            return encode_record(self._record(run, "dead", took, error=error), self._size_limit, self._types)
         except TaskqError:
             plain = ErrorInfo(type=error.type, text=error.text, traceback=error.traceback)
             return encode_record(self._record(run, "dead", took, error=plain))
@@ -232,14 +250,17 @@ def declaration_of(tasks: Mapping[str, Task[..., Any]], envelope: Envelope) -> D
     return task.declaration if task is not None else chunk_declaration(tasks, envelope)
 
 
-def describe(error: BaseException) -> ErrorInfo:
-    """`error` as it travels: its own frames only, text and traceback cut to a size that fits."""
+def describe(error: BaseException, types: Types | None = None) -> ErrorInfo:
+    """`error` as it travels: its own frames only, text and traceback cut to a size that fits.
+
+    Values of the app's own `types` among its args stand there as they travel: no code of theirs runs later.
+    """
     kind = type(error)
     return ErrorInfo(
         type=f"{module_name(kind)}.{kind.__qualname__}",
         text=_text(error)[:TEXT_LIMIT],
         traceback=_trace(error),
-        args=_portable(error),
+        args=_portable(error, types),
     )
 
 
@@ -265,15 +286,18 @@ def _trace(error: BaseException) -> str:
     return text if len(text) <= TRACEBACK_LIMIT else f"...\n{text[-TRACEBACK_LIMIT:]}"
 
 
-def _portable(error: BaseException) -> tuple[Any, ...] | None:
+def _portable(error: BaseException, types: Types | None) -> tuple[Any, ...] | None:
     """The args of `error`, if they can travel and are not large."""
     try:
         args = tuple(error.args)
         probe = ErrorInfo(type="", text="", args=args)
-        size = len(encode_record(Record(state="dead", error=probe, **_BLANK)))
+        data = encode_record(Record(state="dead", error=probe, **_BLANK), types=types)
+        sent = decode_record(data) if types else None
+        if sent is not None and sent.named and sent.error:
+            probe = sent.error
     except BaseException:  # `args` may be a property, and anything may be in it
         return None
-    return args if size <= TRACEBACK_LIMIT else None
+    return probe.args if len(data) <= TRACEBACK_LIMIT else None
 
 
 def _late(task: str, timeout: float | None, trace: str = "") -> ErrorInfo:
