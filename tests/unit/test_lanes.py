@@ -11,6 +11,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from time import monotonic
 from typing import Any
 
@@ -328,6 +329,51 @@ def test_a_loop_that_goes_round_shows_itself(floor: Floor) -> None:
     lane = floor.loop(1)
     first = lane.last_turn()
     eventually(lambda: lane.last_turn() > first)
+
+
+# What a job leaves behind
+
+
+tenant: ContextVar[str] = ContextVar("tenant", default="nobody")
+local = threading.local()
+
+
+@pytest.mark.parametrize("name", ["io", "cpu"])
+def test_a_context_variable_does_not_outlive_its_job_and_a_thread_local_does(floor: Floor, name: str) -> None:
+    seen: list[tuple[str, int]] = []
+
+    def f() -> None:
+        local.calls = getattr(local, "calls", 0) + 1
+        seen.append((tenant.get(), local.calls))
+        tenant.set("me")
+
+    lane = floor.threads(1, name)
+    lane.start([floor.job(f) for _ in range(3)])
+    floor.wait_for(3)
+    assert seen == [("nobody", 1), ("nobody", 2), ("nobody", 3)]
+
+
+@pytest.mark.parametrize("slots", [1, 3])
+def test_a_context_variable_of_a_coroutine_reaches_its_own_tasks_and_no_other_job(floor: Floor, slots: int) -> None:
+    seen: list[str] = []
+
+    async def f() -> None:
+        seen.append(tenant.get())
+        tenant.set("me")
+        await asyncio.sleep(0)
+        assert await asyncio.create_task(read()) == "me"
+
+    async def read() -> str:
+        return tenant.get()
+
+    lane = floor.loop(slots)
+    token = tenant.set("whoever hands over the jobs")
+    try:
+        lane.start([floor.job(f) for _ in range(3)])
+    finally:
+        tenant.reset(token)
+    assert [type(settled.step) for settled in floor.wait_for(3)] == [Finish] * 3
+    assert seen == ["nobody"] * 3
 
 
 # Soft limits

@@ -14,6 +14,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from contextvars import Context
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Protocol, cast
@@ -168,7 +169,8 @@ class AsyncLane:
                 or_die(self._begin, self._inbox.popleft(), self._rows.popleft())
 
     def _begin(self, job: Claimed, row: int) -> None:
-        task = self._loop.create_task(self._run(job, row))
+        # A context of its own: this may run in the task of the job before.
+        task = self._loop.create_task(self._run(job, row), context=Context())
         self._tasks.add(task)
         task.add_done_callback(self._ended)
 

@@ -11,6 +11,7 @@ import os
 import random
 import traceback
 from collections.abc import Callable, Mapping
+from contextvars import Context
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -138,7 +139,10 @@ class Runner:
         return Run(claimed.member, lane, envelope, declaration, count + 1, earlier, now, started, self._epoch, outcome)
 
     def call(self, run: Run) -> Outcome:
-        """Call the task's function in this thread."""
+        """Call the task's function in this thread, in a context of its own: no context variable outlives a job."""
+        return Context().run(self._call, run)
+
+    def _call(self, run: Run) -> Outcome:
         declaration, envelope = run.declaration, run.envelope
         if declaration is None:
             return run.outcome or Unknown()
@@ -152,8 +156,6 @@ class Runner:
             outcome: Outcome = self._returned(run, returned)
         except BaseException as error:
             outcome = self._raised(declaration, error)
-        finally:
-            running.set(None)
         self._leave_copy()
         return outcome
 
