@@ -14,15 +14,22 @@ if TYPE_CHECKING:
     from taskq.executor.executor import TaskQExecutor
     from taskq.job import CurrentJob, Job, current_job
     from taskq.retry import Backoff, Retry
+    from taskq.sync.barrier import Barrier, BrokenBarrier
+    from taskq.sync.lock import Held, Lock, Semaphore
     from taskq.tasks import AsyncTask, Task
 
 _HOMES = {
     "AsyncTask": "taskq.tasks",
     "Backoff": "taskq.retry",
+    "Barrier": "taskq.sync.barrier",
+    "BrokenBarrier": "taskq.sync.barrier",
     "CurrentJob": "taskq.job",
     "Declaration": "taskq.declaration",
+    "Held": "taskq.sync.lock",
     "Job": "taskq.job",
+    "Lock": "taskq.sync.lock",
     "Retry": "taskq.retry",
+    "Semaphore": "taskq.sync.lock",
     "Task": "taskq.tasks",
     "TaskFailed": "taskq.errors",
     "TaskQ": "taskq.app",
@@ -36,10 +43,15 @@ _HOMES = {
 __all__ = [
     "AsyncTask",
     "Backoff",
+    "Barrier",
+    "BrokenBarrier",
     "CurrentJob",
     "Declaration",
+    "Held",
     "Job",
+    "Lock",
     "Retry",
+    "Semaphore",
     "Task",
     "TaskFailed",
     "TaskQ",

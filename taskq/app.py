@@ -24,6 +24,9 @@ from taskq.ids import named_id, show
 from taskq.job import Job, Status, cancelled_record, limit, read, running
 from taskq.outbox import Outbox
 from taskq.results import Mailbox
+from taskq.sync.barrier import Barrier
+from taskq.sync.lock import LEASE, Lock, Semaphore
+from taskq.sync.stakes import Stakes
 from taskq.tasks import AsyncTask, Task
 from taskq.types import Types
 from taskq.units import Duration
@@ -46,6 +49,7 @@ class _Lines:
     broker: Broker
     mailbox: Mailbox
     outbox: Outbox
+    stakes: Stakes
 
 
 class Decorator(Protocol):
@@ -225,7 +229,30 @@ class TaskQ:
                 raise
             return error
 
+    # Locks
+
+    def lock(self, name: str, *, lease: Duration = LEASE) -> Lock:
+        """The lock of this name: one thread or coroutine has it, of all processes and hosts that share the namespace.
+
+        `with app.lock("report") as held:`. `lease`: how long others wait after a process that is no worker died, or
+        stood still, while it had the lock. Raises ConfigError.
+        """
+        return Lock(self, name, lease)
+
+    def semaphore(self, name: str, n: int, *, lease: Duration = LEASE) -> Semaphore:
+        """A lock that `n` have at a time."""
+        return Semaphore(self, name, n, lease)
+
+    def barrier(self, name: str, n: int, *, lease: Duration = LEASE) -> Barrier:
+        """Where `n` wait for each other: `app.barrier("step", 4).wait()`."""
+        return Barrier(self, name, n, lease)
+
     # The connection
+
+    @property
+    def stakes(self) -> Stakes:
+        """What this process holds and waits for at locks."""
+        return self._connect().stakes
 
     @property
     def broker(self) -> Broker:
@@ -239,7 +266,8 @@ class TaskQ:
 
     def use(self, broker: Broker) -> None:
         """Take `broker` instead of the URL's (a worker shares its own; tests pass one on fakeredis)."""
-        self._lines = _Lines(os.getpid(), broker, Mailbox(broker, self._clock), Outbox(broker))
+        stakes = Stakes(broker, self._clock)
+        self._lines = _Lines(os.getpid(), broker, Mailbox(broker, self._clock), Outbox(broker), stakes)
 
     def _connect(self) -> _Lines:
         lines = self._lines
@@ -255,10 +283,14 @@ class TaskQ:
             return self._lines
 
     def close(self) -> None:
-        """Close the connections; who still waits for a result gets a BrokerError. The app can be used again."""
+        """Close the connections; who still waits for a result gets a BrokerError. Locks are released.
+
+        The app can be used again.
+        """
         lines, self._lines = self._lines, None
         if lines is not None and lines.pid == os.getpid():
             lines.mailbox.close()
+            lines.stakes.close()
             lines.outbox.close()
             lines.broker.close()
 

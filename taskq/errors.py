@@ -11,6 +11,10 @@
     |  |- BrokerUnavailable    Redis cannot be reached
     |  `- NotPermitted         Redis does not let this user do it
     |- SchemaMismatch          the namespace has data of another taskq
+    |- SyncError               a lock, semaphore or barrier (also a RuntimeError)
+    |  |- NotHeld              released, and not held
+    |  |- LockLost             the lease ran out, or the worker process was declared dead
+    |  `- WouldDeadlock        this thread waits for what only itself could release
     |- MalformedJob            a body in Redis that cannot be decoded
     |- JobNotFound             no such job: never enqueued, or its result expired
     |- ResultTimeout           waiting ended before the job did (also a TimeoutError)
@@ -39,13 +43,16 @@ __all__ = [
     "JobCancelled",
     "JobFailed",
     "JobNotFound",
+    "LockLost",
     "MalformedJob",
+    "NotHeld",
     "NotPermitted",
     "NotSerializable",
     "QueueFull",
     "ResultNotStored",
     "ResultTimeout",
     "SchemaMismatch",
+    "SyncError",
     "TaskFailed",
     "TaskqError",
     "TimeLimit",
@@ -54,6 +61,7 @@ __all__ = [
     "UnknownTask",
     "WaitCycle",
     "WorkerLost",
+    "WouldDeadlock",
 ]
 
 CLOSED = "cannot talk to Redis: the app was closed\n  hint: call close() when nobody waits for results any more"
@@ -113,6 +121,22 @@ class NotPermitted(BrokerError):
 
 class SchemaMismatch(TaskqError):
     """The data in the namespace is of a taskq whose data model is another one: nothing was read or written."""
+
+
+class SyncError(TaskqError, RuntimeError):
+    """A lock, semaphore or barrier cannot do what it was asked for. `taskq.BrokenBarrier` is one too."""
+
+
+class NotHeld(SyncError):
+    """This process has no hold to release."""
+
+
+class LockLost(SyncError):
+    """The hold is another's, or may be: its lease ran out, or its worker process was declared dead."""
+
+
+class WouldDeadlock(SyncError):
+    """The thread or coroutine would wait for ever for what it holds itself."""
 
 
 class MalformedJob(TaskqError):

@@ -24,8 +24,10 @@ from taskq.broker.records import (
     Place,
     QueueRow,
     Reaped,
+    Renewed,
     Stretch,
     Trace,
+    Turn,
     WorkerRow,
 )
 
@@ -288,6 +290,71 @@ def _worker_row(epoch: bytes, lease: int, held: list[bytes], flat: list[bytes]) 
     fields = zip(flat[::2], flat[1::2], strict=True)
     info = {text(k): text(v) for k, v in fields if k not in (b"started", b"lease")}
     return WorkerRow(text(epoch), lease / 1000, tuple(held), info)
+
+
+# Locks, semaphores, barriers
+
+
+def acquire(sync: str, token: str, lease: float | None, *, new: bool, wait: bool) -> Call[Turn]:
+    """A place at `sync` for `token`, or in its line. `lease`: of its party, None in a worker process."""
+    return Call("acquire", (sync, raw(token), _lease(lease), int(new), int(wait)), _turn)
+
+
+def _lease(lease: float | None) -> Word:
+    return "" if lease is None else _ms(lease)
+
+
+def _turn(reply: list[int]) -> Turn:
+    return Turn(reply[0], reply[1] / 1000)
+
+
+def release(sync: str, token: str) -> Call[int]:
+    """Give a place back, or leave the line. 1; 0 where there was none (any more); DEAD where its party is dead."""
+    return Call("release", (sync, raw(token)), int)
+
+
+def renew(party: str, lease: float | None, known: int) -> Call[Renewed]:
+    """Renew the lease of a party that knows of so many tokens."""
+    return Call("renew", (raw(party), _lease(lease), known), _renewed)
+
+
+def _renewed(reply: list[Any]) -> Renewed:
+    alive, differs, stakes = reply
+    pairs = [text(stake).partition(" ") for stake in stakes]
+    return Renewed(bool(alive), [(sync, token) for sync, _, token in pairs] if differs else None)
+
+
+def arrive(sync: str, token: str, lease: float | None, *, new: bool, again: bool) -> Call[Turn]:
+    """Come to a barrier, or ask `again`."""
+    return Call("arrive", (sync, raw(token), _lease(lease), int(new), int(again)), _turn)
+
+
+def abort(sync: str, token: str = "", *, anew: bool = False) -> Call[int]:
+    """Break a barrier. The answer is the place of `token` where all have come after all, else BROKEN or 0."""
+    return Call("abort", (sync, raw(token), int(anew)), int)
+
+
+def granted(key: bytes, block: float) -> Call[list[tuple[str, int]]]:
+    """Wait for (token, number) of who was given a place: [] when nobody was in `block` seconds."""
+    return Call("BLPOP", (key, block), lambda reply: _grants(reply[1:]) if reply else [], again=False)
+
+
+def granted_more(key: bytes) -> Call[list[tuple[str, int]]]:
+    return Call("LPOP", (key, 1000), lambda reply: _grants(reply or []), again=False)
+
+
+def _grants(words: list[bytes]) -> list[tuple[str, int]]:
+    pairs = (text(word).rpartition(" ") for word in words)
+    return [(token, int(number)) for token, _, number in pairs]
+
+
+def size(key: bytes) -> Call[int]:
+    """How many members a sorted set has."""
+    return Call("ZCARD", (key,), int)
+
+
+def exists(key: bytes) -> Call[bool]:
+    return Call("EXISTS", (key,), bool)
 
 
 # An audit

@@ -73,6 +73,24 @@ MODEL = {
     ),
     "fenced": Key("fenced", "set", "epochs declared dead that may still hold jobs"),
     "clock": Key("clock", "hash", "'beat' -> when any supervisor last sent a heartbeat (outage guard)"),
+    "holders": Key(
+        "holders:",
+        "zset",
+        "by sync (lock:<name>, semaphore:<name>): tokens that have a place, by fence; "
+        "by barrier:<name>: those of its last round, by arrival (TTL)",
+    ),
+    "waiters": Key("waiters:", "zset", "by sync: tokens in line, or at a barrier, by the number that they drew"),
+    "stakes": Key(
+        "stakes:", "set", "by party (an epoch, or another process): '<sync> <token>' of all it has or waits for"
+    ),
+    "parties": Key(
+        "parties", "zset", "lease expiry (ms) of processes with stakes that are no workers; or dead: <= now"
+    ),
+    "granted": Key(
+        "granted:", "list", "by process: '<token> <fence>' of places that it was given while it waited (TTL)"
+    ),
+    "fencing": Key("fencing", "string", "the last fencing number that was drawn"),
+    "broken": Key("broken:", "string", "by barrier:<name>: it is broken (TTL)"),
     "schema": Key("schema", "string", "which version of this table the data has; none is 1"),
 }
 

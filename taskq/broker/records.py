@@ -133,3 +133,25 @@ class Lane(NamedTuple):
     queue: str
     lane: str
     firsts: tuple[bytes, ...]
+
+
+class Turn(NamedTuple):
+    """What who asks for a place is told.
+
+    `number`: the fence, or the place in the order of arrival (from 1 on); 0: not yet; or DEAD, or BROKEN.
+    `look`: seconds after which to ask again, if nothing was heard.
+    """
+
+    number: int
+    look: float = 0.0
+
+
+DEAD, BROKEN = -1, -2
+"""The party has lost its lease. The barrier is broken."""
+
+
+class Renewed(NamedTuple):
+    """Does the party live, and, where it knows of another number of tokens, the (sync, token) pairs that there are."""
+
+    alive: bool
+    stakes: list[tuple[str, str]] | None

@@ -211,6 +211,32 @@ def stop_myself() -> int:
     return os.getpid()
 
 
+@app.task
+def hold_the_lock() -> str:
+    """The first time, hold it until this process dies."""
+    with app.lock("x"):
+        note("hold_the_lock")
+        if Path(os.environ[journal.FILE]).read_text(encoding="utf-8").count("hold_the_lock") == 1:
+            time.sleep(60)
+    return "again"
+
+
+@app.task
+def hold_the_gil_in_a_lock(seconds: float) -> bool:
+    """In one call into C. The answer is whether the lock was lost."""
+    with app.lock("x") as held:
+        note("hold_the_gil_in_a_lock")
+        ctypes.PyDLL(None).usleep(int(seconds * 1e6))
+        return held.lost
+
+
+@app.task
+def meet(parties: int, timeout: float) -> tuple[int, int]:
+    """Wait at the barrier; the answer is the place there, and which process this is."""
+    note("meet")
+    return app.barrier("x", parties).wait(timeout), os.getpid()
+
+
 if "only_new_workers" in os.environ.get("TASKQ_TEST_FLAGS", ""):
 
     @app.task

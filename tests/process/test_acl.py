@@ -6,6 +6,7 @@ import asyncio
 import re
 import signal
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from taskq import TaskQ, exit_codes
+from taskq import BrokenBarrier, TaskQ, exit_codes
 from taskq.broker import calls
 from taskq.broker.broker import Broker
 from taskq.broker.call import Call
@@ -28,6 +29,7 @@ from tests.support.console import Console
 from tests.support.journal import Journal
 from tests.support.servers import ask as tell
 from tests.support.servers import binaries, server_or_skip
+from tests.support.until import until
 from tests.support.workers import Worker, worker
 
 PAGE = Path(__file__).parents[2] / "docs" / "acl.md"
@@ -154,6 +156,32 @@ def test_a_producer_enqueues_waits_looks_and_cancels(guarded: Guarded, root: Bro
         assert [named.cancel(), parked.cancel(), waiting.cancel(), failed.cancel()] == [True, True, True, False]
         assert task.options(priority=9, delay=60).enqueue().cancel()
     assert one_place(take_census(root)) == []
+
+
+@pytest.mark.parametrize("user", ["worker", "producer"])
+def test_a_worker_and_a_producer_take_locks_wait_for_them_and_meet_at_barriers(
+    guarded: Guarded, root: Broker, user: str
+) -> None:
+    with broker_of(guarded, user) as broker, closing(TaskQ()) as app, closing(TaskQ()) as theirs:
+        app.use(broker)
+        theirs.use(root)
+        lock, barrier = app.lock("x"), app.barrier("x", 2)
+        with ThreadPoolExecutor(1) as pool:
+            with theirs.lock("x"):
+                assert not lock.acquire(timeout=0)
+                waiting = pool.submit(lock.acquire)
+                until(lambda: ask(root, "ZCARD", root.key("waiters", "lock:x")) == 1)
+            assert waiting.result(WAIT)
+            lock.release()
+            with pytest.raises(BrokenBarrier):
+                barrier.wait(timeout=0.01)
+            barrier.reset()
+            waiting_there = pool.submit(barrier.wait, WAIT)
+            assert {theirs.barrier("x", 2).wait(WAIT), waiting_there.result(WAIT)} == {0, 1}
+        dead = calls.acquire("lock:x", "dead@500.1/1/1", 0.001, new=True, wait=False)
+        assert root.run(dead).number
+        with app.lock("x", lease=0.5):  # a dead holder is disposed of
+            broker.run(calls.renew(app.stakes.book.process, None, 7))
 
 
 READS = [

@@ -77,6 +77,7 @@ def run_child(assignment: Assignment, board: Board, channel: Channel, log: Any) 
         enlist(app, module_of(assignment.app))
         broker = connect(app, assignment.url)
         _register(broker, assignment, redis_url(assignment.url or app.url))
+        app.stakes.settle_in(assignment.epoch)
     except TaskqError as error:
         return _fail(channel, str(error), _code(error))
     except BaseException as error:

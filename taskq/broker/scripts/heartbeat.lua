@@ -1,8 +1,8 @@
 -- heartbeat: renew the leases of a supervisor's processes, and look for one process whose lease ran out.
 -- ARGV: 1 lease in ms, 2 outage gap in ms, 3.. epoch, ids it has started, ...
 -- returns: {epochs of ours that were declared dead, one victim or '', in how many ms the next delayed job is due or -1}
--- uses: ready workers worker fenced clock queues delayed parked wake config levels
--- include: allow_oom now ring lines
+-- uses: ready workers worker fenced clock queues delayed parked wake config levels parties holders waiters stakes granted broken
+-- include: allow_oom now ring lines party grant disband
 local stamp, lease, mine, lost = now(), tonumber(ARGV[1]), {}, {}
 local last = tonumber(redis.call('HGET', CLOCK, 'beat') or nil) or stamp
 redis.call('HSET', CLOCK, 'beat', stamp)
@@ -26,6 +26,7 @@ for i = 3, #ARGV, 2 do
   end
 end
 
+disband(stamp) -- of processes that are no workers; nobody may be waiting for what they held
 -- A victim that somebody began to reap comes first: whoever began may have died himself.
 local victim = redis.call('SRANDMEMBER', FENCED) or redis.call('ZRANGEBYSCORE', WORKERS, '-inf', stamp, 'LIMIT', 0, 1)[1]
 local first = false

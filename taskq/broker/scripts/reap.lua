@@ -5,13 +5,15 @@
 --       5 ids that had started, or '*' for those of the last heartbeat
 -- returns: {how many it still holds, how many went back in line, how many were buried}; with '*' all 0 where the lease
 --          has been renewed: then nothing happens
--- uses: ready held losses dead cancelled waits result awaited reply queues workers worker fenced poke wake config stats
--- include: allow_oom now route line ring stand whole count tell bury
+-- uses: ready held losses dead cancelled waits result awaited reply queues workers worker fenced poke wake config stats parties holders waiters stakes granted broken
+-- include: allow_oom now route line ring stand whole count tell bury party grant disband
 local epoch, held, stamp = ARGV[1], HELD .. ARGV[1], now()
 -- Who goes by a lease that had run out may come late: the process may have come back and have a lease again.
 if ARGV[5] == '*' and tonumber(redis.call('ZSCORE', WORKERS, epoch) or 0) > stamp then return {0, 0, 0} end
 local first = redis.call('SADD', FENCED, epoch) == 1
 redis.call('ZREM', WORKERS, epoch)
+if redis.call('EXISTS', STAKES .. epoch) == 1 then redis.call('ZADD', PARTIES, 0, epoch) end -- its locks are free at once
+disband(stamp)
 
 if first and ARGV[5] ~= '*' then redis.call('HSET', WORKER .. epoch, 'started', ARGV[5]) end
 local ids = redis.call('HGET', WORKER .. epoch, 'started') or ''
