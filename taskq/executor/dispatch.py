@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from logging import getLogger
@@ -34,6 +35,8 @@ from taskq.tasks import BATCH, batches
 
 T = TypeVar("T")
 AnyFuture = JobFuture[Any]
+Line = tuple[str, float | None, float | None]
+"""Route, delay and due time: what the jobs of one call have in common."""
 CLOSED = "cannot schedule new futures after shutdown"
 PATIENCE = 1.0
 """Seconds that `cancel` and `running` wait for what is under way, and insist on an answer; and that they do not ask
@@ -95,14 +98,14 @@ class Dispatch:
         assert future.transit is not None
         if not future.transit.wait(PATIENCE) or future.done():
             return False
-        places = self._ask(calls.cancel([future.line], self._record(), RESULT_TTL))
+        places = self._ask(calls.cancel([future.job.awaited], self._record(), RESULT_TTL))
         return places is not None and _is_cancelled(future, places[0])
 
     def has_started(self, future: AnyFuture) -> bool:
         """Does a worker have its job?"""
-        if future.transit is None or not future.transit.is_set():
+        if future.transit is None or not future.transit.wait(PATIENCE):
             return False
-        found = self._ask(calls.locate(*future.line))
+        found = self._ask(calls.locate(*future.job.awaited))
         return found is not None and found.place == "running"
 
     def _withdraw(self, future: AnyFuture) -> bool:
@@ -165,13 +168,6 @@ class Dispatch:
         finally:
             self._end()
 
-    def _fail(self, futures: Iterable[AnyFuture], error: Exception) -> None:
-        """These could not be sent."""
-        for future in futures:
-            refusal: Future[bytes] = Future()
-            refusal.set_exception(error)
-            self._settle(future, refusal)
-
     def _end(self) -> None:
         with self._turn:
             self._open -= 1
@@ -186,7 +182,7 @@ class Dispatch:
                 self._cancel_away(away[at : at + BATCH])
 
     def _cancel_away(self, futures: Sequence[AnyFuture]) -> None:
-        places = self._host.carry(calls.cancel([future.line for future in futures], self._record(), RESULT_TTL))
+        places = self._host.carry(calls.cancel([future.job.awaited for future in futures], self._record(), RESULT_TTL))
         for future, place in zip(futures, places, strict=True):
             if _is_cancelled(future, place):
                 future.give_up()
@@ -196,21 +192,23 @@ class Dispatch:
     def _send(self) -> None:
         """Send what there is room for. Where Redis is lost, nothing that waits here waits any longer."""
         room = len(self._waiting) if self._most is None else self._most - len(self._away)
+        transit = threading.Event()
         lost: Exception | None = None
-        for futures in self._departing(room):
+        for futures in self._departing(room, transit):
             lost = self._carry(futures, lost)
         if lost is not None:
-            for futures in self._departing(len(self._waiting)):
+            for futures in self._departing(len(self._waiting), transit):
                 self._carry(futures, lost)
+        transit.set()
 
-    def _departing(self, room: int) -> Iterator[list[AnyFuture]]:
+    def _departing(self, room: int, transit: threading.Event) -> Iterator[list[AnyFuture]]:
         """The first `room` that wait, by what one call can carry."""
-        lines: dict[tuple[str, float | None, float | None], list[AnyFuture]] = {}
+        lines: dict[Line, list[AnyFuture]] = {}
         with self._turn:
             for future in [*islice(self._waiting, max(0, room))]:
                 del self._waiting[future]
                 if not future.withdrawn:
-                    future.transit = threading.Event()
+                    future.transit = transit
                     self._away[future] = None
                     lines.setdefault((future.draft.route, future.draft.delay, future.draft.eta), []).append(future)
         for futures in lines.values():
@@ -228,20 +226,28 @@ class Dispatch:
         except Exception as failure:
             error = failure
         for future in futures:
-            future.sent()
+            future.draft = replace(future.draft, body=b"")  # it may be large
         if error is None:
             self._watch(futures)
         else:
-            self._fail(futures, error)
+            self._refuse(futures, error)
         return error if isinstance(error, BrokerUnavailable) else None
+
+    def _refuse(self, futures: Iterable[AnyFuture], error: Exception) -> None:
+        """These were not sent, or nobody will hear of them."""
+        refusal: Future[bytes] = Future()
+        refusal.set_exception(error)
+        for future in futures:
+            self._landed(future, refusal)
 
     def _watch(self, futures: Sequence[AnyFuture]) -> None:
         """Wait for the outcomes of these jobs, which Redis has now."""
-        mailbox, ids = self._host.mailbox, [future.job.raw for future in futures]
+        ids = [future.job.raw for future in futures]
         try:
+            mailbox = self._host.mailbox
             outcomes = mailbox.expect(ids)
         except TaskqError as error:  # the app was closed
-            return self._fail(futures, error)
+            return self._refuse(futures, error)
         for future, outcome in zip(futures, outcomes, strict=True):
             outcome.add_done_callback(partial(self._landed, future))
         try:
@@ -251,7 +257,7 @@ class Dispatch:
             mailbox.ask_again()  # the jobs are there, and Redis will come back
 
     def _landed(self, future: AnyFuture, outcome: Future[bytes]) -> None:
-        """Called in the mailbox's thread, which must not do more."""
+        """Called in any thread, and in `_send`: callbacks run when it is this deed's turn."""
         self._inbox.put(partial(self._settle, future, outcome))
 
 

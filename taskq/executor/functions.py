@@ -22,9 +22,13 @@ from taskq.declaration import Lane, declare, home, main_module, module_name
 from taskq.errors import ConfigError, NotSerializable, shown
 from taskq.executor.chunks import Chunk, ChunkTask
 from taskq.executor.host import Host
-from taskq.tasks import AsyncTask, Task
+from taskq.tasks import Task
 
 MAIN = "__main__"
+
+
+class FunctionTask(Task[..., Any]):
+    """The task of a function that is none by itself."""
 
 
 class Functions:
@@ -59,7 +63,9 @@ class Functions:
 
     def _own_of(self, fn: FunctionType) -> Task[..., Any] | None:
         known = self._host.tasks.get(_name(fn))
-        return self._own(known) if known is not None and home(known.declaration.func) == home(fn) else None
+        if known is None or isinstance(known, FunctionTask) or home(known.declaration.func) != home(fn):
+            return None
+        return self._own(known)
 
     def _make(self, fn: FunctionType) -> Task[..., Any]:
         module = module_name(fn)
@@ -73,7 +79,7 @@ class Functions:
         source = sys.modules.get(fn.__module__, ModuleType(module))
         if getattr(source, fn.__name__, None) is not fn:
             raise _refusal(fn, f"it is not what {module} has under that name", "submit that, or another name")
-        task = _task(self._host, fn, self._pool)
+        task = FunctionTask(self._host, declare(fn, pool=self._pool, retries=0))
         self._host.register_exceptions(*_exceptions(source))
         self._made[fn] = task
         return task
@@ -95,7 +101,7 @@ def enlist(host: Host, main: str) -> None:
         module = _import(name)
         host.register_exceptions(*_exceptions(module))
         for fn in _functions(module):
-            host.tasks.setdefault(_name(fn), _task(host, fn, None))
+            host.tasks.setdefault(_name(fn), FunctionTask(host, declare(fn, retries=0)))
 
 
 def _import(name: str) -> ModuleType:
@@ -122,12 +128,6 @@ def _exceptions(module: ModuleType) -> list[type[Exception]]:
     """The exceptions that are defined in `module`: what its functions raise is raised by the future as it is."""
     kinds = [kind for kind in vars(module).values() if isinstance(kind, type) and issubclass(kind, Exception)]
     return [kind for kind in kinds if kind.__module__ == module.__name__]
-
-
-def _task(host: Host, fn: FunctionType, pool: Lane | None) -> Task[..., Any]:
-    declaration = declare(fn, pool=pool, retries=0)
-    kind = AsyncTask if declaration.pool == "async" else Task
-    return kind(host, declaration)
 
 
 def _name(fn: FunctionType) -> str:

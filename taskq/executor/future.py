@@ -6,7 +6,6 @@ import threading
 from collections.abc import Mapping
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
 from taskq.codec import decode_record
@@ -27,14 +26,13 @@ class Desk(Protocol):
 class JobFuture(Future[R]):
     """A `concurrent.futures.Future`, with `job`, the handle of its job.
 
-    For its executor: `line`, the id and route of the job; `draft`, what is to be sent; `transit`, None until it is
-    being sent, and set once Redis has it, or has refused it; `withdrawn`, it was cancelled before.
+    For its executor: `draft`, what is to be sent; `transit`, None until it is being sent, and set when it is no longer;
+    `withdrawn`, it was cancelled before.
     """
 
     def __init__(self, desk: Desk, post: Post, draft: Draft) -> None:
         super().__init__()
         self.job: Job[R] = Job(post, draft.raw, draft.route)
-        self.line = (draft.raw, draft.route)
         self.draft = draft
         self.transit: threading.Event | None = None
         self.withdrawn = False
@@ -60,12 +58,6 @@ class JobFuture(Future[R]):
         if not self._started and not self.done():
             self._started = self._desk.has_started(self)
         return self._started and not self.done()
-
-    def sent(self) -> None:
-        """Redis has the job now, or has refused it."""
-        assert self.transit is not None
-        self.draft = replace(self.draft, body=b"")  # it may be large
-        self.transit.set()
 
     def started(self) -> None:
         """A worker has the job, or had it."""
