@@ -110,7 +110,8 @@ class TaskQ:
         `name`: default module.qualname. `queue`: default "default". `pool`: the lane, "io" (default), "cpu", or "async"
         (default for `async def`). `retries`: re-tries after failures. `retry_on`, `no_retry_on`: exception types.
         `backoff`: ceiling of the first delay, or a Backoff. `timeout`: soft limit; the hard one follows. `result_ttl`:
-        how long the result is kept, 0 for not at all. Durations: seconds, timedelta or "10m". Raises ConfigError.
+        how long the result is kept, 0 for not at all. `concurrency`: how many of its jobs run at once, everywhere: the
+        others are delayed meanwhile. Durations: seconds, timedelta or "10m". Raises ConfigError.
         """
         if func is None:
             return lambda f: self._register(f, **declared)

@@ -20,6 +20,8 @@ Lane = Literal["io", "cpu", "async"]
 Exceptions = type[BaseException] | tuple[type[BaseException], ...]
 RESULT_TTL = 3600.0
 RETRIES = 3
+MOST_AT_ONCE = 1000
+"""Jobs of a task with a limit: it is looked at as many when one of them died."""
 LONGEST_NAME = 200
 """Characters of a task's name."""
 
@@ -36,13 +38,14 @@ class Declared(TypedDict, total=False):
     backoff: Backoff | Duration | None
     timeout: Duration | None
     result_ttl: Duration
+    concurrency: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Declaration(Policy):
     """What `@app.task(...)` said, with what its Policy has.
 
-    Durations in seconds; `timeout` None is no limit, `result_ttl` 0 stores no result.
+    Durations in seconds; `timeout` None is no limit, `result_ttl` 0 stores no result, `concurrency` None is no limit.
     """
 
     name: str
@@ -53,6 +56,7 @@ class Declaration(Policy):
     no_retry_on: tuple[type[BaseException], ...]
     timeout: float | None
     result_ttl: float
+    concurrency: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +82,7 @@ def declare(
     backoff: Backoff | Duration | None = None,
     timeout: Duration | None = None,
     result_ttl: Duration = RESULT_TTL,
+    concurrency: int | None = None,
 ) -> Declaration:
     """The declaration of `func` as a task. Raises ConfigError, naming the task, for what cannot be."""
     name = _checked_name(_own_name(func) if name is None else name)
@@ -102,6 +107,7 @@ def declare(
         backoff=make_backoff(backoff),
         timeout=limit,
         result_ttl=seconds(result_ttl, f"result_ttl of task '{name}'"),
+        concurrency=_concurrency(name, concurrency),
     )
 
 
@@ -131,6 +137,16 @@ def _lane(name: str, func: Callable[..., Any], pool: Lane | None) -> Lane:
             f"task '{name}' cannot run in pool {pool!r}: it is {'an async' if coroutine else 'a plain'} def"
         )
     return pool
+
+
+def _concurrency(name: str, limit: int | None) -> int | None:
+    if limit is None:
+        return None
+    if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= MOST_AT_ONCE:
+        raise ConfigError(
+            f"concurrency of task '{name}' is {shown(limit)}\n  hint: 1 to {MOST_AT_ONCE}, or None for no limit"
+        )
+    return limit
 
 
 def _exceptions(name: str, types: Exceptions) -> tuple[type[BaseException], ...]:

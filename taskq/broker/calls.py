@@ -163,6 +163,16 @@ def give_back(epoch: str, members: Iterable[bytes]) -> Call[int]:
     return Call("give_back", (epoch, *members), int)
 
 
+def admit(epoch: str, task: str, limit: int, members: Iterable[bytes]) -> Call[tuple[bytes, ...]]:
+    """Which of these members, just claimed, may run; the others are put aside until their turn has come."""
+    return Call("admit", (epoch, task, limit, *members), _members)
+
+
+def advance(epoch: str, task: str, limit: int, ids: Iterable[bytes] = ()) -> Call[int]:
+    """Jobs of a limited task have ended in the process `epoch`; or, for "", a process has. The next may run."""
+    return Call("advance", (_word(epoch), task, limit, *ids), int)
+
+
 def adopt(epoch: str, skip: int, queues: Sequence[str]) -> Call[Adopted]:
     return Call("adopt", (epoch, skip, *queues), lambda r: Adopted(tuple(r[0]), tuple(zip(r[1], r[2], strict=True))))
 
@@ -351,6 +361,11 @@ def _grants(words: list[bytes]) -> list[tuple[str, int]]:
 def size(key: bytes) -> Call[int]:
     """How many members a sorted set has."""
     return Call("ZCARD", (key,), int)
+
+
+def rank(key: bytes, member: bytes) -> Call[int | None]:
+    """How many members of a sorted set are before this one; None where it is not in it."""
+    return Call("ZRANK", (key, member), lambda reply: reply)
 
 
 def exists(key: bytes) -> Call[bool]:

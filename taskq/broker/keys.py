@@ -73,6 +73,14 @@ MODEL = {
     ),
     "fenced": Key("fenced", "set", "epochs declared dead that may still hold jobs"),
     "clock": Key("clock", "hash", "'beat' -> when any supervisor last sent a heartbeat (outage guard)"),
+    "permits": Key(
+        "permits:",
+        "hash",
+        "by task that has a limit: id -> '<epoch> <member>' of a job that runs, '+<ms>' of one that may until then",
+    ),
+    "limited": Key(
+        "limited:", "zset", "by task that has a limit: members that wait for it, in order; they are delayed"
+    ),
     "holders": Key(
         "holders:",
         "zset",

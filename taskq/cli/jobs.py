@@ -14,7 +14,7 @@ from taskq.cli.failures import NotFoundError
 from taskq.cli.lazy import Group
 from taskq.cli.options import Name, connection_options, dry_run_flag, json_flag, with_session, yes_flag
 from taskq.cli.output import note, say, table, to_json
-from taskq.cli.search import STATES, find, listing
+from taskq.cli.search import STATES, find, listing, waits_behind
 from taskq.cli.session import Session
 from taskq.cli.verbs import CANCEL, DELETE, RETRY, act_on
 
@@ -108,7 +108,7 @@ def print_list(
 def print_job(session: Session, name: str, as_json: bool, must_be: Place | None = None) -> None:
     """One job in full. Raises JobNotFound, or NotFoundError where it is not in the state that it must be in."""
     target, found = find(session, name)
-    job = jobview.located_view(target.id, target.route, found)
+    job = jobview.located_view(target.id, target.route, found, waits_behind(session, target, found))
     if must_be is not None and found.place != must_be:
         raise NotFoundError(f"there is no {must_be} job '{name}': it is {job.state}\n  hint: taskq jobs show {name}")
     if as_json:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,7 +22,10 @@ FRAME_LINES = 12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobView:
-    """What is known of a job. `time`: when it is due, given up (parked) or died. `problem`: why it is unreadable."""
+    """What is known of a job. `time`: when it is due, given up (parked) or died. `problem`: why it is unreadable.
+
+    `behind`: how many jobs are before it, where it waits for the `concurrency` of its task.
+    """
 
     id: bytes
     state: str
@@ -32,6 +35,7 @@ class JobView:
     record: Record | None = None
     time: float | None = None
     worker: str | None = None
+    behind: int | None = None
 
     @property
     def task(self) -> str | None:
@@ -75,14 +79,15 @@ def view(
     )
 
 
-def located_view(job_id: bytes, route: str, found: Located) -> JobView:
+def located_view(job_id: bytes, route: str, found: Located, behind: int | None = None) -> JobView:
     """The job that was found; one that is done has neither body nor route any more."""
     if found.place == "done":
         record = _record(found.record)
         return JobView(id=job_id, state=record.state if record else "done", route="", record=record)
-    return view(
+    known = view(
         job_id + route.encode(), found.place, found.body, record=found.record, time=found.due, worker=found.worker
     )
+    return replace(known, behind=behind)
 
 
 # As a row
@@ -161,6 +166,7 @@ def full_data(job: JobView, found: Located) -> dict[str, Any]:
         "started_at": record.started_at if record else None,
         "seconds": record.seconds if record else None,
         "losses": found.losses,
+        "waits_behind": job.behind,
         "failed_attempts": count,
         "attempts": [
             {"started_at": a.started_at, "seconds": a.seconds, "worker": a.worker, "error": a.error} for a in attempts
@@ -228,6 +234,8 @@ def _outcome(job: JobView, now: float) -> Iterator[tuple[str, str]]:
 def _state(job: JobView, now: float) -> str:
     if job.state == "running":
         return f"running on {job.worker}" if job.worker else "running"
+    if job.behind is not None:
+        return f"delayed: waits for the concurrency limit of its task, {job.behind} before it"
     if job.time is not None and job.state in ("delayed", "parked"):
         return f"{job.state}: {'due' if job.state == 'delayed' else 'given up'} {_when(job, now)}"
     return job.state

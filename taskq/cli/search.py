@@ -6,13 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from taskq import ids
-from taskq.broker import calls
+from taskq.broker import calls, keys
 from taskq.broker.keys import member_id, member_route
 from taskq.broker.records import Located, Place, QueueRow
 from taskq.cli.jobview import JobView, view
 from taskq.cli.session import Session
 from taskq.codec import HARD_LIMIT, decode_job
 from taskq.errors import JobNotFound, MalformedJob
+from taskq.executor.chunks import SUFFIX
 
 STATES: tuple[Place, ...] = ("running", "queued", "delayed", "parked", "dead")
 PAGE = 100
@@ -42,6 +43,18 @@ def find(session: Session, name: str) -> tuple[Target, Located]:
         return Target(name, job_id, _NOWHERE), replace(found, place="done")
     route = _route(session, job_id, found.body)
     return Target(name, job_id, route), session.ask(calls.locate(job_id, route))
+
+
+def waits_behind(session: Session, target: Target, found: Located) -> int | None:
+    """How many jobs are before one that waits for its task's `concurrency`; None where it does not."""
+    if found.place != "delayed" or not found.body:
+        return None
+    try:
+        task = decode_job(found.body, HARD_LIMIT).task.removesuffix(SUFFIX)
+    except MalformedJob:
+        return None
+    key = keys.full_key(keys.prefix(session.target()[1]), "limited", task)
+    return session.ask(calls.rank(key, target.id + keys.raw(target.route)))
 
 
 def listing(session: Session, states: Sequence[Place], queue: str | None, task: str | None) -> Iterator[JobView]:

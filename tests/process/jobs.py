@@ -237,6 +237,22 @@ def meet(parties: int, timeout: float) -> tuple[int, int]:
     return app.barrier("x", parties).wait(timeout), os.getpid()
 
 
+@app.task(concurrency=2)
+def two_at_a_time(number: int, seconds: float) -> int:
+    """Notes when it begins and when it ends."""
+    note(f"begin-{number}")
+    time.sleep(seconds)
+    note(f"end-{number}")
+    return number
+
+
+@app.task(concurrency=1)
+def one_at_a_time(number: int, seconds: float) -> int:
+    note("one_at_a_time")
+    time.sleep(seconds)
+    return number
+
+
 if "only_new_workers" in os.environ.get("TASKQ_TEST_FLAGS", ""):
 
     @app.task

@@ -22,7 +22,7 @@ from taskq.cli.probe import live_workers
 from taskq.errors import NotPermitted, WorkerLost
 from taskq.job import cancelled_record
 from tests.process import jobs
-from tests.support.bench import ROUTE, Bench, body, job_id
+from tests.support.bench import ROUTE, Bench, body, job_id, member
 from tests.support.census import ask, one_place, take_census
 from tests.support.clock import FakeClock
 from tests.support.console import Console
@@ -122,6 +122,11 @@ def test_every_script_of_a_worker_is_allowed(guarded: Guarded, root: Broker) -> 
         bench = Bench(broker, clock)
         bench.hold("a b c d e f")
         bench.hold("x", route="default:io:9")
+        bench.hold("l m")
+        assert bench.run(calls.admit("w1", "t", 1, [member("l"), member("m")])) == (member("l"),)
+        assert bench.run(calls.advance("", "t", 1)) == bench.run(calls.advance("w1", "t", 1, [job_id("l")])) == 1
+        assert bench.claim() == "m"
+        assert bench.commit("l m") == ""
         assert bench.commit("a") == bench.retry("b") == bench.bury("c") == bench.park("d") == ""
         assert bench.give_back("e") == 1
         assert bench.unpark("d") == "d"

@@ -426,6 +426,17 @@ def test_a_delayed_and_a_parked_job_are_shown_with_their_time(console: Console, 
     assert " state     parked: given up in 10m00\n" in console("jobs", "show", "p").out
 
 
+def test_a_job_that_waits_for_the_limit_of_its_task_is_shown_with_how_many_are_before_it(
+    console: Console, site: Site
+) -> None:
+    held = [member for name in "abc" for member in site.hold(name)]
+    site.broker.run(calls.admit("web-1-7-0", "shop.c", 1, held))
+    waits = " state     delayed: waits for the concurrency limit of its task, 1 before it\n"
+    assert waits in console("jobs", "show", "c").out
+    assert console("jobs", "show", "c", "--json").data["waits_behind"] == 1
+    assert console("jobs", "show", "a", "--json").data["waits_behind"] is None
+
+
 def test_a_finished_job_is_shown_with_its_result(console: Console, site: Site) -> None:
     site.finish("f", {"a": (1, 2)})
     said = console("jobs", "show", "f")

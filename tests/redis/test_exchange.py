@@ -16,6 +16,7 @@ from taskq.broker.records import Claimed
 from taskq.errors import BrokerError, BrokerUnavailable
 from taskq.lifecycle import Finish
 from taskq_workers import exchange
+from taskq_workers.admission import Limits
 from taskq_workers.channel import Channel
 from taskq_workers.exchange import BLOCK, Exchange, Identity
 from taskq_workers.outcomes import Outcomes, Settled
@@ -42,7 +43,7 @@ class Shelf:
 class Stage:
     """An exchange with an io and a cpu lane. It knows every task."""
 
-    def __init__(self, broker: Broker, clock: Any, io_slots: int = 2):
+    def __init__(self, broker: Broker, clock: Any, io_slots: int = 2, limits: Limits | None = None):
         self.broker = broker
         self.io, self.cpu, self.outcomes = Shelf(io_slots), Shelf(1), Outcomes()
         self.written_members: list[bytes] = []
@@ -51,7 +52,8 @@ class Stage:
         self._awake, gone = Channel.pair()
         gone.close()  # now it can always be read
         lanes: dict[str, Any] = {"io": self.io, "cpu": self.cpu}
-        self.exchange = Exchange(Identity(EPOCH, ("default",)), broker, lanes, self.outcomes, clock, self)
+        identity = Identity(EPOCH, ("default",), limits or Limits())
+        self.exchange = Exchange(identity, broker, lanes, self.outcomes, clock, self)
         broker.run(calls.register(EPOCH, 60, {}))
 
     def step(self) -> None:

@@ -29,6 +29,7 @@ from taskq.declaration import Declaration
 from taskq.errors import BrokerError, BrokerUnavailable, MalformedJob, SchemaMismatch, TaskqError
 from taskq.executor.functions import enlist
 from taskq.lifecycle import Bury, Finish
+from taskq_workers.admission import Limits
 from taskq_workers.board import Board, Tally
 from taskq_workers.channel import Channel, Message
 from taskq_workers.exchange import Exchange, Fenced, Identity
@@ -92,6 +93,7 @@ def introduce(app: TaskQ, assignment: Assignment, broker: Broker) -> Message:
     """What the supervisor has to know of the app, which it does not import, and may tell of the server."""
     tasks = [
         {"name": d.name, "queue": d.queue, "lane": d.pool, "retries": d.retries, "timeout": d.timeout}
+        | ({"concurrency": d.concurrency} if d.concurrency else {})
         for d in (task.declaration for task in app.tasks.values())
     ]
     url = assignment.url or redis_url(app.url).value
@@ -179,7 +181,7 @@ class Child:
         rows = rows_for(assignment.settings, assignment.solo)
         self._loop = AsyncLane(rows["async"], shop)
         self._exchange = Exchange(
-            Identity(assignment.epoch, assignment.settings.queues),
+            Identity(assignment.epoch, assignment.settings.queues, Limits(self._limits(), self._declaration_of)),
             broker,
             self._lanes(rows, shop),
             self._outcomes,
@@ -211,6 +213,10 @@ class Child:
             return declaration_of(self._app.tasks, decode_job(body, self._app.size_limit))
         except MalformedJob:
             return None
+
+    def _limits(self) -> dict[str, int]:
+        declared = (task.declaration for task in self._app.tasks.values())
+        return {each.name: each.concurrency for each in declared if each.concurrency}
 
     def _is_async(self, job: Any) -> bool:
         declaration = self._declaration_of(job.body)

@@ -28,6 +28,7 @@ from taskq.broker.reconnect import Reconnect
 from taskq.broker.records import Adopted, Claim, Claimed
 from taskq.clock import Clock
 from taskq.errors import BrokerUnavailable, TaskqError
+from taskq_workers.admission import Admission, Limits
 from taskq_workers.budget import MOST_AHEAD, Budget
 from taskq_workers.commits import commits
 from taskq_workers.lanes import Lane
@@ -70,10 +71,11 @@ class Door:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who fetches, and from where."""
+    """Who fetches, and from where; and which tasks have a limit."""
 
     epoch: str
     queues: tuple[str, ...]
+    limits: Limits = field(default_factory=Limits)
 
 
 class Host(Protocol):
@@ -104,6 +106,7 @@ class Exchange:
         self._outcomes = outcomes
         self._link, self._door = Link(broker), Door(Link(broker))
         self._held: dict[bytes, Claimed] = {}
+        self._admission = Admission(identity.epoch, identity.limits)
         self._unsettled: list[Settled] = []
         self._sequence = 0
         self._parked_skip = 0
@@ -152,14 +155,16 @@ class Exchange:
         wants = self._wants()
         while self._unsettled or wants:
             requests, batch = commits(self._identity.epoch, self._unsettled)
-            answers = self._link.exchange(*requests, *([self._claim(wants)] if wants else []))
-            replies = values(answers[: len(requests)])
+            before = self._admission.ended(batch)
+            answers = self._link.exchange(*before, *requests, *([self._claim(wants)] if wants else []))
+            replies = values(answers[: len(before) + len(requests)])[len(before) :]
             del self._unsettled[: len(batch)]
+            self._admission.forget(batch)
             for settled in batch:
                 self._held.pop(settled.member, None)
             self._host.written(batch, {member for dropped in replies for member in dropped})
             if wants:
-                (claim,) = values(answers[len(requests) :])
+                (claim,) = values(answers[len(before) + len(requests) :])
                 self._receive(wants, claim)
             wants = {}
             self._succeeded()
@@ -213,8 +218,18 @@ class Exchange:
             raise Fenced
         if claim.lease == "expired":
             self._resume_at = self._clock.monotonic() + EXPIRED_PAUSE
+        limited = self._admission.sort(claim.jobs) if self.open else {}
+        counts = self._begin(limited.pop("", claim.jobs))
+        for task, jobs in limited.items():
+            (members,) = values(self._link.exchange(self._admission.ask(task, jobs)))
+            self._begin(self._admission.admit(task, jobs, members))
+            for job in jobs:
+                counts[member_lane(job.member)] = counts.get(member_lane(job.member), 0) + 1
+        return counts
+
+    def _begin(self, claimed: Sequence[Claimed]) -> dict[str, int]:
         by_lane: dict[str, list[Claimed]] = {}
-        for job in claim.jobs:
+        for job in claimed:
             self._held[job.member] = job
             by_lane.setdefault(member_lane(job.member), []).append(job)
         for name, jobs in by_lane.items():
@@ -313,6 +328,7 @@ class Exchange:
         desk.dry = True
         for job in jobs:
             self._held.pop(job.member, None)
+        self._admission.forget(jobs)
         try:
             (count,) = values(self._link.exchange(calls.give_back(self._identity.epoch, [job.member for job in jobs])))
             self._host.gave_back(0 if self.open else count)

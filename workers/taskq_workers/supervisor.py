@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -63,10 +63,11 @@ class Times:
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """The supervisor's lines to Redis."""
+    """The supervisor's lines to Redis. `limits`: how many jobs of a task may run at a time, by its name."""
 
     courier: Courier
     bell: Bell
+    limits: Mapping[str, int] = field(default_factory=dict)
 
 
 class Supervisor:
@@ -315,8 +316,16 @@ class Supervisor:
                 self._log.warning("jobs given back", worker=epoch, jobs=reply.given_back, dead=reply.buried)
             if reply.left:
                 self._reap(epoch, started, certain=certain)
+            else:
+                self._advance()
 
         self._lines.courier.post(calls.reap(epoch, LOST, started, certain=certain), reaped)
+
+    def _advance(self) -> None:
+        """A process has died: what it ran of tasks that have a limit may run elsewhere."""
+        if self._lines is not None:
+            for task, limit in self._lines.limits.items():
+                self._lines.courier.post(calls.advance("", task, limit))
 
     # Heartbeats and timers
 

@@ -84,7 +84,8 @@ def greet(order: Order, introduction: Message, refused: Callable[[TaskqError], o
             tell_trouble(log.logger(), "supervisor", error)
 
     courier = Courier(broker, SYSTEM_CLOCK, order.settings.patience, troubled)
-    return Lines(courier, Bell(broker, order.settings.queues, SYSTEM_CLOCK))
+    limits = {task["name"]: task["concurrency"] for task in introduction["tasks"] if "concurrency" in task}
+    return Lines(courier, Bell(broker, order.settings.queues, SYSTEM_CLOCK), limits)
 
 
 def announce(order: Order, introduction: Message) -> None:
