@@ -22,6 +22,7 @@ from taskq.declaration import RESULT_TTL, Declared, Lane, declare, home, module_
 from taskq.errors import BrokerUnavailable, ConfigError, MalformedJob
 from taskq.ids import named_id, show
 from taskq.job import Job, Status, cancelled_record, limit, read, running
+from taskq.lifespan import Makes, Shared, declare_lifespan
 from taskq.outbox import Outbox
 from taskq.results import Mailbox
 from taskq.sync.barrier import Barrier
@@ -91,6 +92,7 @@ class TaskQ:
         self.tasks: dict[str, Task[..., Any]] = {}
         self.exceptions: dict[str, type[BaseException]] = {}
         self.types = Types()
+        self.lifespans: list[Shared[Any]] = []
         self.url = url
         self._clock = clock
         self._lock = threading.Lock()
@@ -147,6 +149,18 @@ class TaskQ:
         own_name = f"{module_name(kind)}.{kind.__qualname__}" if isinstance(kind, type) else ""
         self.types.register(kind, own_name if name is None else name, encode, decode)
         return kind
+
+    def lifespan(self, func: Callable[[], Makes[T]], /) -> Shared[T]:
+        """Make something once in each worker process, for all its jobs: a connection pool, a model. A decorator.
+
+        `func` yields it once, or returns a context manager; sync (in the main thread) or async (on the event loop of
+        async jobs). It is entered before the process takes jobs, and closed when its last job has ended; not if the
+        process is killed. Jobs get what it yielded by calling what this returns. Several are closed in reverse. What
+        raises at first is the end of the worker, with its traceback. Raises ConfigError.
+        """
+        shared = declare_lifespan(func)
+        self.lifespans = [known for known in self.lifespans if not known.same_home(shared)] + [shared]
+        return shared
 
     def _register(self, func: Callable[..., Any], **declared: Any) -> Task[..., Any]:
         declaration = declare(func, **declared)

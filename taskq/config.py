@@ -112,7 +112,16 @@ def _setting(default: Any, text: str) -> Any:
     return field(default=default, metadata={"help": text})
 
 
-_LEAST = (("procs", 1), ("threads", 1), ("coroutines", 1), ("grace", 0), ("lease", 1), ("max_jobs", 0), ("max_rss", 0))
+_LEAST = (
+    ("procs", 1),
+    ("threads", 1),
+    ("coroutines", 1),
+    ("grace", 0),
+    ("lease", 1),
+    ("boot_timeout", 1),
+    ("max_jobs", 0),
+    ("max_rss", 0),
+)
 LEAST_RSS = 16 << 20
 """No process with an app is smaller: a number below it was meant in another unit."""
 
@@ -128,6 +137,7 @@ class WorkerSettings:
     burst: bool = _setting(default=False, text="End when nothing is ready or running (delayed jobs do not count).")
     grace: float = _setting(30.0, "Seconds that running jobs get to finish when the worker is told to stop.")
     lease: float = _setting(15.0, "Seconds without a heartbeat until a host's jobs are given to others.")
+    boot_timeout: float = _setting(300.0, "Seconds that a process gets to import the app and enter its lifespans.")
     max_jobs: int = _setting(0, "Runs of jobs after which a process is replaced by a new one; 0: never.")
     max_rss: int = _setting(0, "Memory beyond which a process is replaced by a new one (Linux); 0: any.")
 

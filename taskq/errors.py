@@ -17,6 +17,7 @@
     |  `- WouldDeadlock        this thread waits for what only itself could release
     |- MalformedJob            a body in Redis that cannot be decoded
     |- JobNotFound             no such job: never enqueued, or its result expired
+    |- NotMade                 what a lifespan makes was not made in this process
     |- ResultTimeout           waiting ended before the job did (also a TimeoutError)
     |- WaitCycle               a job would wait for one that waits for it
     `- JobFailed               the job has an outcome, and it is not a result
@@ -46,6 +47,7 @@ __all__ = [
     "LockLost",
     "MalformedJob",
     "NotHeld",
+    "NotMade",
     "NotPermitted",
     "NotSerializable",
     "QueueFull",
@@ -145,6 +147,10 @@ class MalformedJob(TaskqError):
 
 class JobNotFound(TaskqError, LookupError):
     """No job has this id: it was never enqueued, or its result expired."""
+
+
+class NotMade(TaskqError, LookupError):
+    """What a lifespan makes was not made in this process, which is no worker's."""
 
 
 class ResultTimeout(TaskqError, TimeoutError):

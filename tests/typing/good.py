@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from fractions import Fraction
+from pathlib import Path
 from typing import Any, assert_type
 
 from taskq import AsyncTask, Backoff, CurrentJob, Job, Retry, Task, TaskFailed, TaskQ, current_job, task
@@ -140,3 +142,34 @@ def types(colour: Colour) -> None:
     assert_type(colour, Colour)
     assert_type(app.register_type(Fraction, encode=str, decode=Fraction), type[Fraction])
     assert_type(app.register_type(Point, name="p"), type[Point])
+
+
+@app.lifespan
+def database() -> Iterator[Path]:
+    yield Path()
+
+
+@app.lifespan
+async def session() -> AsyncIterator[Fraction]:
+    yield Fraction()
+
+
+@app.lifespan
+@contextmanager
+def model() -> Iterator[list[int]]:
+    yield [1]
+
+
+opened = app.lifespan(lambda: closing(Thing()))
+
+
+class Thing:
+    def close(self) -> None: ...
+
+
+def shared() -> None:
+    assert_type(database(), Path)
+    assert_type(session(), Fraction)
+    assert_type(model(), list[int])
+    assert_type(opened(), Thing)
+    database.use(Path())

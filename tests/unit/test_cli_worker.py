@@ -21,6 +21,7 @@ ALL = WorkerSettings(
     burst=True,
     grace=10.0,
     lease=5.0,
+    boot_timeout=90.0,
     max_jobs=500,
     max_rss=512 << 20,
 )
@@ -85,7 +86,7 @@ def test_every_setting_has_a_flag_with_its_help() -> None:
 
 def test_flags_set_all_of_it(worker: Runs) -> None:
     flags = "--procs 3 --threads 4 --async 50 --queues mail,default --burst --grace 10 --lease 5s"
-    limits = "--max-jobs 500 --max-rss 512M"
+    limits = "--max-jobs 500 --max-rss 512M --boot-timeout 90s"
     assert worker.settings(*flags.split(), *limits.split()) == ALL
 
 
@@ -101,6 +102,7 @@ def test_the_environment_sets_all_of_it(worker: Runs) -> None:
         TASKQ_LEASE="5",
         TASKQ_MAX_JOBS="500",
         TASKQ_MAX_RSS="0.5G",
+        TASKQ_BOOT_TIMEOUT="1.5m",
         TASKQ_LOG_FORMAT="json",
         TASKQ_LOG_LEVEL="warning",
     )
@@ -118,7 +120,7 @@ def test_the_project_sets_all_of_it(worker: Runs, here: Path) -> None:
         here,
         'app = "shop:app"\nprocs = 3\nthreads = 4\nasync = 50\nqueues = ["mail", "default"]',
         'burst = true\ngrace = 10\nlease = 5\nlog-format = "json"\nlog_level = "error"',
-        'max-jobs = 500\nmax_rss = "512M"',
+        'max-jobs = 500\nmax_rss = "512M"\nboot-timeout = 90',
     )
     order = worker.order()
     assert order.app == Sourced("shop:app", "[tool.taskq] app")

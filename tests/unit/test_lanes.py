@@ -26,6 +26,7 @@ from taskq.lifecycle import Bury, Delay, Finish
 from taskq_workers.board import Board
 from taskq_workers.lanes import SWITCH_INTERVAL, AsyncLane, Shop, SoloLane, ThreadLane
 from taskq_workers.limits import Watch
+from taskq_workers.loop import Loop
 from taskq_workers.outcomes import Outcomes, Settled
 from taskq_workers.runner import Runner
 from taskq_workers.waiting import readable
@@ -45,15 +46,14 @@ class Floor:
         self.retired: list[str] = []
         runner = Runner(self.app.tasks, "w1", size_limit=self.app.size_limit, clock=clock, chance=lambda: 0.5)
         self.shop = Shop(runner, self.board, self.outcomes, Watch(clock), self.retired.append)
-        self._loops: list[AsyncLane] = []
+        self._loops: list[Loop] = []
 
     def threads(self, slots: int, name: str = "io") -> ThreadLane:
         return ThreadLane(name, range(slots), self.shop)
 
     def loop(self, slots: int) -> AsyncLane:
-        lane = AsyncLane(range(slots), self.shop)
-        self._loops.append(lane)
-        return lane
+        self._loops.append(Loop())
+        return AsyncLane(range(slots), self.shop, self._loops[-1])
 
     def job(self, func: Callable[..., Any], *args: Any, **declared: Any) -> Claimed:
         return claimed(self.app.task(**({"name": func.__name__} | declared))(func), *args)
@@ -70,9 +70,9 @@ class Floor:
         return settled
 
     def close(self) -> None:
-        for lane in self._loops:
-            lane.close()
-            loop = lane._loop
+        for turning in self._loops:
+            turning.close()
+            loop = turning.loop
             eventually(lambda loop=loop: not loop.is_running())
             for task in asyncio.all_tasks(loop):
                 task.cancel()

@@ -13,7 +13,22 @@ from typing import Any
 import pytest
 
 import taskq
-from taskq import app, codec, config, declaration, errors, ids, job, lifecycle, named, retry, tasks, types, units
+from taskq import (
+    app,
+    codec,
+    config,
+    declaration,
+    errors,
+    ids,
+    job,
+    lifecycle,
+    lifespan,
+    named,
+    retry,
+    tasks,
+    types,
+    units,
+)
 from taskq.broker import broker, calls, embedded, failures, keys, link, opening, quoting, reconnect, records, sentinels
 from taskq_workers import (
     bell,
@@ -26,18 +41,21 @@ from taskq_workers import (
     crew,
     exchange,
     lanes,
+    lifespans,
     limits,
     loader,
+    loop,
     outcomes,
     runner,
     supervisor,
     worker,
 )
 
-LIBRARY = [taskq, app, codec, config, declaration, errors, ids, job, lifecycle, named, retry, tasks, types, units]
+LIBRARY = [taskq, app, codec, config, declaration, errors, ids, job, lifecycle, lifespan, named, retry, tasks, types]
+LIBRARY += [units]
 INSIDE = [broker, calls, embedded, failures, keys, link, opening, quoting, reconnect, records, sentinels]
-INSIDE += [bell, board, budget, channel, child, commits, courier, crew, exchange, lanes, limits, loader, outcomes]
-INSIDE += [runner, supervisor, worker]
+INSIDE += [bell, board, budget, channel, child, commits, courier, crew, exchange, lanes, lifespans, limits, loader]
+INSIDE += [loop, outcomes, runner, supervisor, worker]
 
 
 def run(code: str) -> str:

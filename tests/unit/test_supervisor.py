@@ -16,6 +16,7 @@ from taskq.broker.call import Call
 from taskq.broker.records import Beat, Reaped
 from taskq.config import WorkerSettings
 from taskq_workers.board import Board, Tally
+from taskq_workers.boots import TO_SHOW
 from taskq_workers.channel import Channel, Message
 from taskq_workers.crew import Berth, Child
 from taskq_workers.obituaries import LOST
@@ -407,6 +408,56 @@ def test_children_keep_none_of_its_connections(play: Play) -> None:
     assert list(play.crew.private()) == []
     play.open()
     assert list(play.crew.private()) == [1001, 1002]
+
+
+def test_a_child_that_hangs_as_it_starts_shows_its_stacks_is_killed_and_ends_the_worker(
+    stage: Callable[..., Play],
+) -> None:
+    play = stage(boot_timeout=90.0)
+    one, other = play.crew.born
+    other.says(ready=INTRODUCTION)
+    play.settle()
+    play.supervisor._tend()
+    play.pass_time(89.9)
+    assert (one.dumps, one.process.code) == (0, None)
+    play.pass_time(0.2)
+    assert (one.dumps, one.process.code) == (1, None)
+    play.pass_time(TO_SHOW)
+    assert (one.dumps, one.process.code) == (1, -signal.SIGKILL)
+    assert (other.dumps, other.process.code) == (0, None)
+    (line,) = play.log.told("killed")
+    assert line["worker"] == "w0"
+    assert line["why"].startswith("it was not up after 1m30 (--boot-timeout): ")
+    assert play.code == exit_codes.FAILED
+
+
+def test_a_child_that_comes_up_as_it_shows_its_stacks_is_left_alone(stage: Callable[..., Play]) -> None:
+    play = stage(procs=1, boot_timeout=5.0)
+    (child,) = play.crew.born
+    play.supervisor._tend()
+    play.pass_time(5.0)
+    assert child.dumps == 1
+    child.says(ready=INTRODUCTION)
+    play.settle()
+    play.pass_time(100)
+    assert child.process.code is None
+
+
+def test_every_child_has_its_own_time_to_come_up(stage: Callable[..., Play]) -> None:
+    play = stage(procs=1, boot_timeout=5.0)
+    (child,) = play.open()
+    play.pass_time(100)
+    child.process.kill()
+    play.settle()
+    play.pass_time(4.9)
+    (_, successor) = play.crew.born
+    assert successor.dumps == 0
+    play.pass_time(1.2)
+    assert successor.process.code == -signal.SIGKILL
+    play.settle()
+    play.pass_time(1)
+    assert len(play.crew.born) == 3  # and it is tried again
+    assert play.code is None
 
 
 # No room for another process
@@ -966,6 +1017,21 @@ def test_while_the_successor_does_not_come_up_the_old_child_works_and_it_is_trie
     play.crew.born[-1].says(ready=INTRODUCTION)
     play.settle()
     assert first.hears() == [{"stop": True}]
+
+
+def test_a_successor_that_hangs_as_it_starts_is_killed_and_another_is_tried(stage: Callable[..., Play]) -> None:
+    play = stage(procs=1, boot_timeout=5.0)
+    (old,) = play.open()
+    old.says(spent="it has run 5 jobs")
+    play.settle()
+    play.pass_time(5.0 + TO_SHOW + 0.1)
+    assert play.crew.born[1].process.code == -signal.SIGKILL
+    assert (old.ready, old.leaving) == (True, False)
+    play.pass_time(1)
+    assert len(play.crew.born) == 3
+    play.crew.born[2].says(ready=INTRODUCTION)
+    play.settle()
+    assert old.hears() == [{"stop": True}]
 
 
 def test_an_old_child_that_dies_while_its_successor_starts_has_no_other(play: Play) -> None:

@@ -1,8 +1,8 @@
 """A worker process: it imports the app, opens its lanes, and exchanges jobs for outcomes until it is told to stop.
 
-1. boot     import the app, reach Redis, register; what fails here is told to the supervisor
+1. boot     import the app, enter its lifespans, reach Redis, register; what fails here is told to the supervisor
 2. work     exchange.step() until stopped, retired, fenced, or orphaned
-3. drain    what runs may end; what waits was given back
+3. drain    what runs may end; what waits was given back; then the lifespans are closed
 """
 
 from __future__ import annotations
@@ -34,9 +34,11 @@ from taskq_workers.board import Board, Tally
 from taskq_workers.channel import Channel, Message
 from taskq_workers.exchange import Exchange, Fenced, Identity
 from taskq_workers.lanes import AsyncLane, Lane, Shop, SoloLane, ThreadLane
+from taskq_workers.lifespans import LifespanFailed, Lifespans
 from taskq_workers.limits import Watch
 from taskq_workers.lines import log_outcome, tell_trouble
 from taskq_workers.loader import import_failure, load_app, module_of
+from taskq_workers.loop import Loop
 from taskq_workers.outcomes import Outcomes, Settled
 from taskq_workers.runner import Runner, declaration_of
 
@@ -73,20 +75,25 @@ def rows_for(settings: WorkerSettings, solo: bool) -> dict[str, range]:
 def run_child(assignment: Assignment, board: Board, channel: Channel, log: Any) -> int:
     """The whole life of a child; the answer is its exit code."""
     _settle_signals()
+    lifespans = Lifespans(log, assignment.epoch)
     try:
         app = load_app(assignment.app)
+        lifespans.leave_copy()
         enlist(app, module_of(assignment.app))
         broker = connect(app, assignment.url)
+        lifespans.enter(app.lifespans)
         _register(broker, assignment, redis_url(assignment.url or app.url))
         app.stakes.settle_in(assignment.epoch)
-    except TaskqError as error:
-        return _fail(channel, str(error), _code(error))
     except BaseException as error:
-        return _fail(channel, import_failure(assignment.app, error), exit_codes.BAD_APP)
+        lifespans.leave_copy()
+        lifespans.close()
+        return _fail(channel, assignment, error)
     gc.freeze()  # what is loaded by now stays: the collector need not look at it again and again
-    child = Child(assignment, app, broker, board, channel, log)
+    child = Child(assignment, Home(app, broker, lifespans.loop), board, channel, log)
     channel.send({"ready": introduce(app, assignment, broker)})
-    return child.run()
+    code = child.run()
+    lifespans.close(assignment.settings.grace)
+    return code
 
 
 def introduce(app: TaskQ, assignment: Assignment, broker: Broker) -> Message:
@@ -127,7 +134,7 @@ def _register(broker: Broker, assignment: Assignment, url: Sourced) -> None:
 def _code(error: TaskqError) -> int:
     if isinstance(error, BrokerError):
         return exit_codes.UNREACHABLE
-    return exit_codes.FAILED if isinstance(error, SchemaMismatch) else exit_codes.BAD_APP
+    return exit_codes.FAILED if isinstance(error, (SchemaMismatch, LifespanFailed)) else exit_codes.BAD_APP
 
 
 def _settle_signals() -> None:
@@ -155,15 +162,29 @@ def _describe(assignment: Assignment) -> dict[str, Any]:
     }
 
 
-def _fail(channel: Channel, text: str, code: int) -> int:
+def _fail(channel: Channel, assignment: Assignment, error: BaseException) -> int:
+    if isinstance(error, TaskqError):
+        text, code = str(error), _code(error)
+    else:
+        text, code = import_failure(assignment.app, error), exit_codes.BAD_APP
     channel.send({"error": text, "code": code})
     return code
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """What has been made ready for the jobs of a process."""
+
+    app: TaskQ
+    broker: Broker
+    loop: Loop
 
 
 class Child:
     """The process at work. Its main thread is the exchange."""
 
-    def __init__(self, assignment: Assignment, app: TaskQ, broker: Broker, board: Board, channel: Channel, log: Any):
+    def __init__(self, assignment: Assignment, home: Home, board: Board, channel: Channel, log: Any):
+        app = home.app
         self._assignment, self._app, self._board, self._channel, self._log = assignment, app, board, channel, log
         self._clock: Clock = SYSTEM_CLOCK
         self._outcomes = Outcomes()
@@ -179,10 +200,10 @@ class Child:
             self._want_to_retire,
         )
         rows = rows_for(assignment.settings, assignment.solo)
-        self._loop = AsyncLane(rows["async"], shop)
+        self._loop = AsyncLane(rows["async"], shop, home.loop)
         self._exchange = Exchange(
             Identity(assignment.epoch, assignment.settings.queues, Limits(self._limits(), self._declaration_of)),
-            broker,
+            home.broker,
             self._lanes(rows, shop),
             self._outcomes,
             self._clock,

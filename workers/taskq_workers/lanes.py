@@ -26,6 +26,7 @@ from taskq.lifecycle import Failed, Outcome
 from taskq_workers.board import Board
 from taskq_workers.fatal import or_die
 from taskq_workers.limits import Ticket, Watch, close, raise_in
+from taskq_workers.loop import Loop
 from taskq_workers.outcomes import Outcomes
 from taskq_workers.runner import Run, Runner
 
@@ -130,18 +131,17 @@ class ThreadLane:
 
 
 class AsyncLane:
-    """An event loop in a thread, with up to as many coroutines at a time as there are `rows`."""
+    """Up to as many coroutines at a time as there are `rows`, on the event loop of the process."""
 
-    def __init__(self, rows: range, shop: Shop):
+    def __init__(self, rows: range, shop: Shop, loop: Loop):
         self.slots = len(rows)
         self._shop = shop
         self._inbox: deque[Claimed] = deque()
         self._rows = deque(rows)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._loop = asyncio.new_event_loop()
+        self._loop = loop.loop
         self._turned = self._loop.time()
-        self._open = True
-        threading.Thread(target=or_die, args=(self._run_forever,), name="taskq-async", daemon=True).start()
+        loop.start()
 
     def start(self, jobs: Sequence[Claimed]) -> None:
         self._inbox.extend(jobs)
@@ -173,17 +173,6 @@ class AsyncLane:
         task = self._loop.create_task(self._run(job, row), context=Context())
         self._tasks.add(task)
         task.add_done_callback(self._ended)
-
-    def _run_forever(self) -> None:
-        """A job can stop the loop, or have a task of its own exit: that ends neither the loop nor the other jobs."""
-        while self._open:
-            with suppress(SystemExit, KeyboardInterrupt):
-                self._loop.run_forever()
-
-    def close(self) -> None:
-        """Let the loop and its thread end."""
-        self._open = False
-        self._loop.call_soon_threadsafe(self._loop.stop)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if task in self._tasks:  # it did not come to its end

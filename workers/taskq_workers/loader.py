@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import concurrent.futures
+import contextlib
 import difflib
 import importlib
 import sys
@@ -39,12 +41,17 @@ def module_of(reference: str) -> str:
 
 def import_failure(reference: str, error: BaseException) -> str:
     """What to say where the app's module raised: its traceback, from its own first line on."""
-    ours = ("<frozen importlib", importlib.__file__, str(Path(__file__).parent), str(Path(taskq.__file__).parent))
+    return f"cannot import '{reference}': it raised\n\n{own_traceback(error)}"
+
+
+def own_traceback(error: BaseException) -> str:
+    """The traceback of what the app's code raised, from its own first line on."""
+    machinery = ("<frozen importlib", importlib.__file__, contextlib.__file__, concurrent.futures._base.__file__)
+    ours = (*machinery, str(Path(__file__).parent), str(Path(taskq.__file__).parent))
     frames = error.__traceback__
     while frames is not None and frames.tb_frame.f_code.co_filename.startswith(ours):
         frames = frames.tb_next
-    text = "".join(traceback.format_exception(type(error), error, frames)).rstrip()
-    return f"cannot import '{reference}': it raised\n\n{text}"
+    return "".join(traceback.format_exception(type(error), error, frames)).rstrip()
 
 
 def _module(name: str) -> ModuleType:

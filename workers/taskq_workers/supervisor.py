@@ -29,6 +29,7 @@ from taskq.errors import TaskqError
 from taskq.units import brief
 from taskq_workers.bell import Bell
 from taskq_workers.board import Tally
+from taskq_workers.boots import Boots
 from taskq_workers.channel import Message
 from taskq_workers.courier import Courier
 from taskq_workers.crew import Child, Crew
@@ -88,6 +89,7 @@ class Supervisor:
         self._lines: Lines | None = None
         self._times = Times()
         self._recycling = Recycling(settings, crew, log)
+        self._boots = Boots(settings.boot_timeout, log)
         self._code: int | None = None
         self._began = clock.monotonic()
         self._restarts = Restarts()
@@ -152,7 +154,7 @@ class Supervisor:
         if self._lines is not None:
             due = min(due, self._lines.courier.due() or FOREVER)
             due = due if self._stopping else min(due, self._lines.bell.due())
-        return min(60.0, due - self._clock.monotonic())
+        return min(60.0, due - self._clock.monotonic(), self._boots.due() - self._clock.monotonic())
 
     def _tend(self) -> None:
         """Do what is due."""
@@ -166,6 +168,7 @@ class Supervisor:
             self._tend_lines(now, self._lines)
         if not self._stopping:
             self._recycle(now)
+        self._boots.tend(self._crew.children, now)
 
     def _tend_lines(self, now: float, lines: Lines) -> None:
         if now >= self._times.beat:
