@@ -108,7 +108,7 @@ def _import(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        if error.name != name:
+        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
             raise
         raise ConfigError(
             f"cannot import '{name}', one of the executor_modules of the app\n"
@@ -146,11 +146,12 @@ def _unfit(fn: Any) -> NotSerializable:
         return _refusal(fn, "it is a partial", "submit the function, with all of its arguments")
     if isinstance(fn, MethodType):
         owner = type(fn.__self__).__name__
-        hint = f"submit a function of a module that gets or makes its {owner} by itself"
-        return _refusal(fn, f"it is a method of an object that is only here, a {owner}", hint)
+        hint = f"submit a function that gets or makes its {owner} by itself"
+        return _refusal(fn, f"it is a method of an object of type {owner}, which is only here", hint)
     if isinstance(fn, BuiltinFunctionType):
         return _refusal(fn, "it is written in C", "call it in a function of your own")
-    return _refusal(fn, f"it is of type {type(fn).__name__}, not a function", "submit a function of a module")
+    kind = "a class" if isinstance(fn, type) else f"of type {type(fn).__name__}"
+    return _refusal(fn, f"it is {kind}, not a function", "submit a function of a module")
 
 
 def _unfit_function(fn: FunctionType) -> NotSerializable:

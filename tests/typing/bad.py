@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from datetime import datetime
 from typing import Any
 
@@ -95,3 +96,17 @@ def fine(moment: datetime, anything: Any) -> None:
 app.register_type(7)  # E: call-overload
 app.register_type()  # E: call-overload
 app.register_type(Any, encoder=str)  # E: call-overload
+
+
+# Executors
+
+executor = app.executor()
+executor.submit(add, "x")  # E: call-overload
+executor.submit(add)  # E: call-overload
+executor.submit(fetch, b"http://h")  # E: call-overload
+future: Future[str] = executor.submit(add, 1)  # E: call-overload
+executor.map(add, 1)  # E: call-overload
+app.executor("4")  # E: arg-type
+app.executor(pool="gpu")  # E: arg-type
+app.executor(initializer=print)  # E: call-arg
+TaskQ(executor_modules=[add])  # E: list-item

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Coroutine, Iterator
+from concurrent.futures import Executor, Future
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -11,7 +12,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, assert_type
 
-from taskq import AsyncTask, Backoff, CurrentJob, Job, Retry, Task, TaskFailed, TaskQ, current_job, task
+from taskq import AsyncTask, Backoff, CurrentJob, Job, Retry, Task, TaskFailed, TaskQ, TaskQExecutor, current_job, task
 
 app = TaskQ("redis://localhost", namespace="shop")
 
@@ -173,3 +174,21 @@ def shared() -> None:
     assert_type(model(), list[int])
     assert_type(opened(), Thing)
     database.use(Path())
+
+
+def plain(x: int, *, y: str = "") -> float:
+    return 0.5
+
+
+def executors() -> None:
+    pools: list[Executor] = [app.executor(), TaskQ(executor_modules=["shop.jobs"]).executor(4, pool="cpu")]
+    with app.executor(max_workers=2) as executor:
+        assert_type(executor, TaskQExecutor)
+        assert_type(executor.submit(add, 1, y=2), Future[int])
+        assert_type(executor.submit(fetch, "http://h"), Future[bytes])
+        assert_type(executor.submit(add.options(priority=9), 1), Future[int])
+        assert_type(executor.submit(plain, 1, y="x"), Future[float])
+        assert_type(list(executor.map(add, [1, 2], [3, 4], timeout=2.5, chunksize=10)), list[int])
+        assert_type(list(executor.map(fetch, ["http://h"])), list[bytes])
+        executor.shutdown(wait=False, cancel_futures=True)
+    print(pools)

@@ -30,6 +30,7 @@ from taskq import (
     units,
 )
 from taskq.broker import broker, calls, embedded, failures, keys, link, opening, quoting, reconnect, records, sentinels
+from taskq.executor import chunks, dispatch, executor, functions, future, host
 from taskq_workers import (
     bell,
     board,
@@ -56,6 +57,7 @@ LIBRARY += [units]
 INSIDE = [broker, calls, embedded, failures, keys, link, opening, quoting, reconnect, records, sentinels]
 INSIDE += [bell, board, budget, channel, child, commits, courier, crew, exchange, lanes, lifespans, limits, loader]
 INSIDE += [loop, outcomes, runner, supervisor, worker]
+INSIDE += [chunks, dispatch, executor, functions, future, host]
 
 
 def run(code: str) -> str:
@@ -140,7 +142,7 @@ def test_every_public_name_says_what_it_is(name: str) -> None:
     assert not thing.__doc__.startswith(f"{name}("), "this is what a dataclass writes by itself"
 
 
-@pytest.mark.parametrize("name", ["TaskQ", "Task", "AsyncTask", "Job", "Backoff"])
+@pytest.mark.parametrize("name", ["TaskQ", "TaskQExecutor", "Task", "AsyncTask", "Job", "Backoff"])
 def test_every_public_method_says_what_it_does(name: str) -> None:
     simple = {"name", "carry", "acarry", "queue", "now"}
     for member, value in vars(getattr(taskq, name)).items():
