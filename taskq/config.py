@@ -130,8 +130,10 @@ LEAST_RSS = 16 << 20
 class WorkerSettings:
     """One worker: everything that can be set about it. The flags of `taskq worker` are made from these fields."""
 
-    procs: int = _setting(2, "Processes: one for each core that jobs may use.")
-    threads: int = _setting(16, "Threads for io jobs in each process.")
+    procs: int = _setting(2, "Processes; auto: one for each core that this container may use.")
+    threads: int = _setting(
+        16, "Threads for io jobs in each process; auto: 16. `taskq advise` says how many your jobs need."
+    )
     coroutines: int = _setting(1000, "async jobs at a time in each process.")
     queues: tuple[str, ...] = _setting(("default",), "Queues to work on; those named first are served first.")
     burst: bool = _setting(default=False, text="End when nothing is ready or running (delayed jobs do not count).")

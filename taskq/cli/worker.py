@@ -36,6 +36,8 @@ def _option(setting: Field[Any]) -> Callable[[F], F]:
         told |= {"type": Size()}
     elif setting.name == "procs":
         told |= {"type": Count(auto=cores), "default": "auto"}
+    elif setting.name == "threads":
+        told |= {"type": Count(auto=lambda: int(default))}
     elif isinstance(default, tuple):
         told |= {"default": ",".join(default)}
     elif isinstance(default, float):

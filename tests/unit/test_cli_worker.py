@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import fields
 from pathlib import Path
 
@@ -142,6 +143,11 @@ def test_processes_can_be_auto_anywhere(worker: Runs, here: Path, value: str) ->
     assert worker.settings(TASKQ_PROCS="auto").procs == cores()
 
 
+def test_threads_that_are_auto_are_as_many_as_without_a_word(worker: Runs) -> None:
+    assert worker.settings("--threads", "auto").threads == WorkerSettings().threads
+    assert worker.settings(TASKQ_THREADS="auto").threads == WorkerSettings().threads
+
+
 @pytest.mark.parametrize(
     ("flags", "expected"),
     [
@@ -168,7 +174,7 @@ def test_a_url_counts_for_the_worker_only_as_a_flag(worker: Runs) -> None:
     ("flags", "env", "error"),
     [
         ("--procs many", {}, "--procs: 'many' is not a whole number or auto\n  hint: taskq worker --help"),
-        ("--threads auto", {}, "--threads: 'auto' is not a whole number\n"),
+        ("--async auto", {}, "--async: 'auto' is not a whole number\n"),
         ("--procs 0", {}, "--procs: procs is 0\n  hint: at least 1"),
         ("--grace soon", {}, "--grace: duration 'soon' is not a duration\n  hint: seconds, a timedelta, or"),
         ("--log-format pretty", {}, "--log-format: 'pretty' is not one of 'auto', 'console', 'json'\n"),
@@ -194,7 +200,7 @@ def test_a_bad_value_is_told_with_its_source(worker: Runs, flags: str, env: dict
     ("line", "error"),
     [
         ('procs = "many"', "[tool.taskq] procs in pyproject.toml: 'many' is not a whole number or auto\n"),
-        ("threads = true", "[tool.taskq] threads in pyproject.toml: True is not a whole number\n"),
+        ("threads = true", "[tool.taskq] threads in pyproject.toml: True is not a whole number or auto\n"),
         ("async = 0", "[tool.taskq] async in pyproject.toml: coroutines is 0\n"),
         ("queues = 5", "[tool.taskq] queues in pyproject.toml: 5 is not a list of names\n"),
         ('queues = ["a b"]', "[tool.taskq] queues in pyproject.toml: queue 'a b' cannot be used\n"),
@@ -247,24 +253,56 @@ def test_without_an_app_the_hint_looks_at_what_is_here(
 @pytest.mark.parametrize(
     ("group", "limits", "most"),
     [
-        ("/", {}, 10_000),
-        ("/", {"": "max 100000"}, 10_000),
+        ("/", {}, 64),
+        ("/", {"": "max 100000"}, 64),
         ("/", {"": "100000 100000"}, 1),
         ("/", {"": "50000 100000"}, 1),
         ("/", {"": "150000 100000"}, 2),
-        ("/a/b", {"a/b": "max 100000", "a": "100000 100000"}, 1),
-        ("/a/b", {"a/b": "100000 100000", "a": "max 100000"}, 1),
-        ("/../a", {"": "100000 100000"}, 1),
-        ("/", {"": "nonsense"}, 10_000),
+        ("/", {"": "12800000 100000"}, 64),
+        ("/a/b", {"a/b": "max 100000", "a": "300000 100000"}, 3),
+        ("/a/b", {"a/b": "300000 100000", "a": "max 100000"}, 3),
+        ("/not/seen/here", {"": "300000 100000"}, 3),
+        ("/../a", {"": "300000 100000"}, 3),
+        ("/", {"": "nonsense"}, 64),
+        ("/", {"": "100000 0"}, 64),
     ],
 )
 def test_cores_are_limited_by_the_quota_of_any_group_above(
     tmp_path: Path, group: str, limits: dict[str, str], most: int
 ) -> None:
-    (tmp_path / "proc/self").mkdir(parents=True)
-    (tmp_path / "proc/self/cgroup").write_text(f"1:name=x:/y\n0::{group}\n")
-    for path, limit in limits.items():
-        folder = tmp_path / "sys/fs/cgroup" / path
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "cpu.max").write_text(f"{limit}\n")
-    assert cores(tmp_path) == min(most, cores(tmp_path / "nowhere"))
+    groups(tmp_path, f"1:name=x:/y\n0::{group}\n", {f"{path}/cpu.max": limit for path, limit in limits.items()})
+    assert cores(tmp_path, 64) == most
+
+
+@pytest.mark.parametrize("mount", ["cpu", "cpu,cpuacct", "cpuacct,cpu"])
+@pytest.mark.parametrize(
+    ("group", "quotas", "most"),
+    [
+        ("/", {"": -1}, 64),
+        ("/", {"": 250_000}, 3),
+        ("/a/b", {"a/b": -1, "a": 400_000, "": -1}, 4),
+        ("/a/b", {"a/b": 50_000, "a": 400_000}, 1),
+        ("/docker/0123", {"": 200_000}, 2),
+    ],
+)
+def test_groups_of_version_1_limit_them_too(
+    tmp_path: Path, mount: str, group: str, quotas: dict[str, int], most: int
+) -> None:
+    files = {f"{mount}/{path}/cpu.cfs_quota_us": str(quota) for path, quota in quotas.items()}
+    periods = {f"{mount}/{path}/cpu.cfs_period_us": "100000" for path in quotas}
+    groups(tmp_path, f"7:blkio:/x\n3:{mount}:{group}\n0::/\n", files | periods)
+    assert cores(tmp_path, 64) == most
+
+
+def groups(root: Path, mine: str, files: dict[str, str]) -> None:
+    """A /proc and a /sys: the control groups of this process, and files in the folders of groups."""
+    (root / "proc/self").mkdir(parents=True)
+    (root / "proc/self/cgroup").write_text(mine)
+    for name, text in files.items():
+        file = root / "sys/fs/cgroup" / name.lstrip("/")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"{text}\n")
+
+
+def test_without_a_quota_they_are_those_that_the_scheduler_allows(tmp_path: Path) -> None:
+    assert cores(tmp_path) == len(os.sched_getaffinity(0))
