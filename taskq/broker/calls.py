@@ -186,6 +186,14 @@ def poke(epoch: str) -> Call[int]:
     return Call("poke", (epoch,), int)
 
 
+def profile(half_life: float, most: int, more: Iterable[tuple[str, str, str]]) -> Call[int]:
+    """Add (task, lane, numbers) to what is known of up to `most` tasks. The answer is how many were new.
+
+    What was known before counts half as much after `half_life` seconds, and not at all where the lane was another.
+    """
+    return Call("profile", (_ms(half_life), most, *_flat(more)), int, again=False)
+
+
 # Supervisors
 
 
@@ -289,6 +297,11 @@ def browse(place: Place, queue: str, skip: int, limit: int) -> Call[list[JobRow]
 
 def _job_row(member: bytes, time: bytes, body: bytes, record: bytes) -> JobRow:
     return JobRow(member, float(time) / 1000 if time else None, body, record or None)
+
+
+def profiles(key: bytes) -> Call[dict[str, str]]:
+    """What is known of tasks; `key` is the full one. `profile.read_stored` reads the values."""
+    return Call("HGETALL", (key,), lambda reply: dict(zip(*[iter(map(text, reply))] * 2, strict=True)))
 
 
 def holdings() -> Call[list[WorkerRow]]:

@@ -65,6 +65,9 @@ MODEL = {
     "levels": Key("levels", "set", "every queue:lane that ever had a job of another priority than the default"),
     "config": Key("config:", "hash", "by queue: 'paused' -> who and when"),
     "stats": Key("stats:", "hash", "by queue:minute: counters and run-time buckets (kept for a day)"),
+    "profiles": Key(
+        "profiles", "hash", "task -> its lane, two times (ms), and what its jobs took; the old counts less"
+    ),
     "workers": Key("workers", "zset", "epoch -> lease expiry (ms) of every live worker process"),
     "worker": Key(
         "worker:",

@@ -34,6 +34,10 @@ SECTIONS = {
             "taskq.cli.doctor.command:doctor",
             "What is set up so that jobs can be lost, with the fix for each.",
         ),
+        "advise": (
+            "taskq.cli.advise.command:advise",
+            "What each task is, where it should run, how many processes and threads.",
+        ),
         "audit": ("taskq.cli.audit.command:audit", "Count every job in every place: is each in exactly one?"),
         "health": ("taskq.cli.health:health", "Answer a container's probe: is Redis there, and a worker?"),
     },

@@ -37,7 +37,7 @@ def _option(setting: Field[Any]) -> Callable[[F], F]:
     elif setting.name == "procs":
         told |= {"type": Count(auto=cores), "default": "auto"}
     elif setting.name == "threads":
-        told |= {"type": Count(auto=lambda: int(default))}
+        told |= {"type": Count(auto=lambda: WorkerSettings().threads)}
     elif isinstance(default, tuple):
         told |= {"default": ",".join(default)}
     elif isinstance(default, float):

@@ -133,6 +133,8 @@ def test_every_script_of_a_worker_is_allowed(guarded: Guarded, root: Broker) -> 
         bench.wait_for("d")
         bench.run(calls.adopt("w1", 0, ["default"]))
         bench.run(calls.poke("w1"))
+        for task in ("shop.a", "shop.b"):  # the second in the place of the first
+            bench.run(calls.profile(60, 1, [(task, "io", "1 2 3")]))
         assert bench.run(calls.doorbell([broker.key("poke", "w1")], 0.1))
         bench.beat(w1="f")
         clock.advance(20)

@@ -255,6 +255,7 @@ USED = {
     "queues": lambda b: b.run(calls.overview()),
     "config": lambda b: b.claim(),
     "levels": lambda b: b.enqueue("z", route="default:io:9"),
+    "profiles": lambda b: b.run(calls.profile(60.0, 10, [("shop.t", "io", "1 2 3")])),
 }
 AFTER = {"ready": "default:io", "held": "w1", "worker": "w1", **dict.fromkeys((*ZSETS, "config"), "default")}
 

@@ -49,6 +49,7 @@ class Stage:
         self.written_members: list[bytes] = []
         self.dropped: set[bytes] = set()
         self.returned = 0
+        self.reports: list[Call[Any]] = []
         self._awake, gone = Channel.pair()
         gone.close()  # now it can always be read
         lanes: dict[str, Any] = {"io": self.io, "cpu": self.cpu}
@@ -76,6 +77,10 @@ class Stage:
         self.returned += jobs
 
     def troubled(self, error: BrokerError | None) -> None: ...
+
+    def report(self) -> list[Call[Any]]:
+        told, self.reports = self.reports, []
+        return told
 
     def enqueue(self, lane: str, count: int = 1) -> list[bytes]:
         ids = [os.urandom(16) for _ in range(count)]
@@ -263,3 +268,37 @@ def test_what_ends_while_redis_is_away_does_not_keep_the_loop_awake(stage: Stage
     clock.advance(BLOCK)
     stage.step()
     assert stage.written_members == [member]
+
+
+REPORT = calls.profile(60.0, 10, [("shop.t", "io", "1 2 3")])
+
+
+def test_a_report_goes_along_when_books_are_compared(broker: Broker, stage: Stage, clock: FakeClock) -> None:
+    stage.reports = [REPORT]
+    stage.exchange._compare()
+    assert stage.reports == [REPORT]
+    clock.advance(BLOCK)
+    stage.exchange._compare()
+    assert stage.reports == []
+    assert list(broker.run(calls.profiles(broker.key("profiles")))) == ["shop.t"]
+
+
+def test_no_job_waits_for_a_report_that_is_refused(broker: Broker, stage: Stage, clock: FakeClock) -> None:
+    broker.run(Call("SET", (broker.key("profiles"), b"somebody's"), bool))
+    (lost,) = stage.enqueue("io")
+    broker.run(calls.claim(EPOCH, 0, {"io": 1}, ["default"]))
+    stage.reports = [REPORT]
+    clock.advance(BLOCK)
+    stage.exchange._compare()
+    assert stage.ready("io") == [lost]
+    stage.exchange.tell([REPORT])
+
+
+def test_the_last_report_is_sent_if_redis_is_there(broker: Broker, stage: Stage) -> None:
+    stage.exchange.tell([])
+    stage.exchange.tell([REPORT])
+    assert list(broker.run(calls.profiles(broker.key("profiles")))) == ["shop.t"]
+    (before,) = broker.run(calls.profiles(broker.key("profiles"))).values()
+    stage.exchange._lost(BrokerUnavailable("away"))
+    stage.exchange.tell([REPORT])
+    assert list(broker.run(calls.profiles(broker.key("profiles"))).values()) == [before]

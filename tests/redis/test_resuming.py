@@ -165,6 +165,9 @@ class Desk(Subject):
     def gave_back(self, jobs: int) -> None: ...
     def troubled(self, error: TaskqError | None) -> None: ...
 
+    def report(self) -> list[Call[Any]]:
+        return []
+
 
 class Carrier(Subject):
     """The supervisor's courier."""

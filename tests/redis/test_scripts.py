@@ -21,7 +21,7 @@ NAMES = sorted(path.stem for path in FOLDER.glob("*.lua"))
 PARTS = sorted(path.stem for path in (FOLDER / "lib").glob("*.lua"))
 LOCALS = {row.upper() for row in MODEL}
 LONGEST = 60
-FOR_WORKERS = ["commit", "claim", "retry", "bury", "park", "unpark", "give_back", "promote"]
+FOR_WORKERS = ["commit", "claim", "retry", "bury", "park", "unpark", "give_back", "promote", "profile"]
 FOR_SUPERVISORS = ["register", "heartbeat", "reap"]
 
 every_script = pytest.mark.parametrize("name", NAMES)

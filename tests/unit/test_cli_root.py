@@ -52,7 +52,7 @@ def test_every_command_explains_itself_and_takes_the_connection_flags(console: C
     said = console(*path, "--help")
     assert said.code == exit_codes.OK
     assert all(flag in said.out for flag in ("-A, --app", "--url", "--namespace", "--debug"))
-    reads = path[-1] in ("list", "show", "status", "health", "bench", "doctor", "audit")
+    reads = path[-1] in ("list", "show", "status", "health", "bench", "doctor", "audit", "advise")
     assert ("--json " in said.out) == reads
 
 

@@ -582,3 +582,54 @@ def test_the_solo_lane_takes_back_from_both(floor: Floor) -> None:
     assert lane.withdraw() == jobs[1:]
     go.set()
     floor.wait_for(1)
+
+
+# What is measured
+
+
+def test_jobs_are_measured_by_task_on_every_lane(floor: Floor) -> None:
+    async def naps() -> None:
+        await asyncio.sleep(0.002)
+
+    floor.threads(1).start([floor.job(threading.Event().wait, 0.002, name="waits")])
+    floor.wait_for(1)
+    floor.loop(1).start([floor.job(naps)])
+    floor.wait_for(1)
+    assert floor.shop.meter.running == {}
+    measured = {tally.task: (tally.lane, tally.sums.jobs) for tally in floor.shop.meter.tallies()}
+    assert measured == {"waits": ("io", 1), "naps": ("async", 1)}
+    assert all(tally.sums.wall >= 0.002 for tally in floor.shop.meter.tallies())
+
+
+def test_a_loop_says_whose_job_is_in_a_step(floor: Floor) -> None:
+    inside, leave, loop = threading.Event(), threading.Event(), floor.loop(3)
+
+    async def holds() -> None:
+        inside.set()
+        leave.wait(PATIENCE)
+
+    async def starts_another() -> None:
+        await asyncio.create_task(holds())
+
+    assert loop.stepping() is None
+    for func in (holds, starts_another):
+        loop.start([floor.job(func)])
+        assert inside.wait(PATIENCE)
+        tally = loop.stepping()
+        assert tally is not None
+        assert tally.task == func.__name__
+        leave.set()
+        floor.wait_for(1)
+        inside.clear()
+        leave.clear()
+    assert loop.stepping() is None
+
+
+def test_a_job_that_is_abandoned_is_not_measured(floor: Floor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("taskq_workers.limits.HARD_AFTER", 0.05)
+    leave = threading.Event()
+    floor.threads(1).start([floor.job(leave.wait, PATIENCE, name="stuck", timeout=0.05)])
+    floor.wait_for(1)
+    (tally,) = floor.shop.meter.tallies()
+    assert (tally.sums.jobs, floor.shop.meter.running) == (0, {})
+    leave.set()

@@ -460,6 +460,15 @@ def test_every_child_has_its_own_time_to_come_up(stage: Callable[..., Play]) -> 
     assert play.code is None
 
 
+def test_what_children_advise_of_a_task_is_told_once(play: Play) -> None:
+    first, second = play.open()
+    for actor, task in ((first, "shop.t"), (second, "shop.t"), (second, "shop.u")):
+        actor.says(hint={"task": task, "why": "holds the GIL", "hint": 'pool="cpu"'})
+        play.settle()
+    assert [line["task"] for line in play.log.told("advice")] == ["shop.t", "shop.u"]
+    assert play.log.told("advice")[0] == {"task": "shop.t", "why": "holds the GIL", "hint": 'pool="cpu"'}
+
+
 # No room for another process
 
 

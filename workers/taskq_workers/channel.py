@@ -1,7 +1,7 @@
 """Words between a child and its supervisor: JSON lines on a socket pair. An end of file means the other is gone.
 
 child -> supervisor    {"ready": {...}}   {"error": text, "code": n}
-                       {"spent": why}   {"retiring": why}   {"hung": why}
+                       {"spent": why}   {"retiring": why}   {"hung": why}   {"hint": fields}
 supervisor -> child    {"stop": true}
 """
 

@@ -20,6 +20,7 @@ from taskq import __version__, exit_codes
 from taskq.app import TaskQ
 from taskq.broker import calls
 from taskq.broker.broker import Broker
+from taskq.broker.call import Call
 from taskq.broker.keys import SOLO
 from taskq.broker.opening import open_broker
 from taskq.clock import SYSTEM_CLOCK, Clock
@@ -39,7 +40,10 @@ from taskq_workers.limits import Watch
 from taskq_workers.lines import log_outcome, tell_trouble
 from taskq_workers.loader import import_failure, load_app, module_of
 from taskq_workers.loop import Loop
+from taskq_workers.meter import Meter
 from taskq_workers.outcomes import Outcomes, Settled
+from taskq_workers.probe import Probe
+from taskq_workers.reporter import Reporter
 from taskq_workers.runner import Runner, declaration_of
 
 SOLO_REST = 10.0
@@ -192,15 +196,19 @@ class Child:
         self._retired_at: float | None = None
         self._worked_at = self._clock.monotonic()
         self._runs = 0
+        meter = Meter()
+        self._reporter = Reporter(meter, self._clock, lambda hint: channel.send({"hint": hint}))
         shop = Shop(
             Runner(app.tasks, assignment.epoch, size_limit=app.size_limit, clock=self._clock, types=app.types),
             board,
             self._outcomes,
             Watch(self._clock),
             self._want_to_retire,
+            meter,
         )
         rows = rows_for(assignment.settings, assignment.solo)
         self._loop = AsyncLane(rows["async"], shop, home.loop)
+        self._probe = Probe(meter, self._loop)
         self._exchange = Exchange(
             Identity(assignment.epoch, assignment.settings.queues, Limits(self._limits(), self._declaration_of)),
             home.broker,
@@ -214,6 +222,8 @@ class Child:
         try:
             while self._exchange.open or not self._exchange.idle:
                 self._hear(self._exchange.step([self._channel]))
+                if self._probe.asleep and self._exchange.holding:
+                    self._probe.wake()
                 if self._retiring:
                     self._retire(self._retiring)
                 if self._assignment.solo:
@@ -221,6 +231,7 @@ class Child:
         except Fenced:
             self._log.warning("fenced", worker=self._assignment.epoch, why="its lease ran out; its jobs run elsewhere")
             return exit_codes.FENCED
+        self._exchange.tell(self._reporter.rest())
         return exit_codes.OK
 
     def _lanes(self, rows: dict[str, range], shop: Shop) -> dict[str, Lane]:
@@ -301,6 +312,9 @@ class Child:
 
     def gave_back(self, jobs: int) -> None:
         self._board.count(Tally(given_back=jobs))
+
+    def report(self) -> list[Call[Any]]:
+        return self._reporter.due()
 
     def troubled(self, error: TaskqError | None) -> None:
         tell_trouble(self._log, self._assignment.epoch, error)

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -85,6 +86,7 @@ class Host(Protocol):
     def written(self, batch: Sequence[Settled], dropped: set[bytes]) -> None: ...
     def gave_back(self, jobs: int) -> None: ...
     def troubled(self, error: TaskqError | None) -> None: ...
+    def report(self) -> list[Call[Any]]: ...
 
 
 class Exchange:
@@ -142,6 +144,12 @@ class Exchange:
         self.open = False
         for name in self._desks:
             self._withdraw(name)
+
+    def tell(self, report: Sequence[Call[Any]]) -> None:
+        """Send what no job waits for, if Redis is there."""
+        if report and not self._reconnect.failing:
+            with suppress(TaskqError):
+                self._link.exchange(*report)
 
     # 1. settle
 
@@ -279,9 +287,8 @@ class Exchange:
         now = self._clock.monotonic()
         if self._door.promised or now - self._compared < BLOCK:
             return
-        (found,) = values(
-            self._link.exchange(calls.adopt(self._identity.epoch, self._parked_skip, self._identity.queues))
-        )
+        adopt = calls.adopt(self._identity.epoch, self._parked_skip, self._identity.queues)
+        (found,) = values(self._link.exchange(adopt, *self._host.report())[:1])  # no job waits for a report
         self._compared = now
         self._succeeded()
         strangers = [member for member in found.held if member not in self._held]

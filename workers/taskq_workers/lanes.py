@@ -15,9 +15,9 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from contextvars import Context
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from taskq.broker.keys import member_id
 from taskq.broker.records import Claimed
@@ -27,6 +27,7 @@ from taskq_workers.board import Board
 from taskq_workers.fatal import or_die
 from taskq_workers.limits import Ticket, Watch, close, raise_in
 from taskq_workers.loop import Loop
+from taskq_workers.meter import LOOP, Meter, Tally
 from taskq_workers.outcomes import Outcomes
 from taskq_workers.runner import Run, Runner
 
@@ -52,11 +53,17 @@ class Shop:
     outcomes: Outcomes
     watch: Watch
     retire: Callable[[str], None]
+    meter: Meter = field(default_factory=Meter)
 
     def begin(self, run: Run, row: int, hard_deadline: float = 0.0) -> None:
         self.board.begin(row, member_id(run.member), hard_deadline)
+        self.meter.begin(row, run.envelope.task, run.declaration)
 
     def end(self, run: Run, row: int, outcome: Outcome) -> None:
+        self.meter.end(row)
+        self._settle(run, row, outcome)
+
+    def _settle(self, run: Run, row: int, outcome: Outcome) -> None:
         self.outcomes.put(self.runner.settle(run, outcome))
         self.board.end(row)
 
@@ -66,7 +73,8 @@ class Shop:
         self.begin(run, row, self.watch.guard(row, timeout, ticket, interrupt, lambda: self._abandon(run, row)))
 
     def _abandon(self, run: Run, row: int) -> None:
-        self.end(run, row, self.runner.late(run))
+        self.meter.drop(row)
+        self._settle(run, row, self.runner.late(run))
         self.retire(f"{run.envelope.task} did not stop at its time limit")
 
 
@@ -94,12 +102,14 @@ class ThreadLane:
         return jobs
 
     def _work(self, row: int) -> None:
+        self._shop.meter.sit(row)
         while True:
             job = self._inbox.get()
             self._run(job, row)
             del job
 
     def _work_cpu(self, row: int) -> None:
+        self._shop.meter.sit(row)
         usual = sys.getswitchinterval()
         while True:
             job = self._inbox.get()
@@ -138,10 +148,11 @@ class AsyncLane:
         self._shop = shop
         self._inbox: deque[Claimed] = deque()
         self._rows = deque(rows)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[Any], int] = {}
         self._loop = loop.loop
         self._turned = self._loop.time()
         loop.start()
+        self._loop.call_soon_threadsafe(shop.meter.sit, LOOP)
 
     def start(self, jobs: Sequence[Claimed]) -> None:
         self._inbox.extend(jobs)
@@ -163,6 +174,15 @@ class AsyncLane:
     def _turn(self) -> None:
         self._turned = self._loop.time()
 
+    def stepping(self) -> Tally | None:
+        """Whose job is in a step at this instant. Of a task that a job has started: if all jobs are of one task."""
+        task, running = asyncio.current_task(self._loop), self._shop.meter.running
+        if task is None:
+            return None
+        row = self._tasks.get(task)
+        found = {running.get(row) for row in (list(self._tasks.values()) if row is None else [row])}
+        return found.pop() if len(found) == 1 else None
+
     def _launch(self) -> None:
         while self._inbox and self._rows:
             with suppress(IndexError):
@@ -171,7 +191,7 @@ class AsyncLane:
     def _begin(self, job: Claimed, row: int) -> None:
         # A context of its own: this may run in the task of the job before.
         task = self._loop.create_task(self._run(job, row), context=Context())
-        self._tasks.add(task)
+        self._tasks[task] = row
         task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
@@ -187,7 +207,7 @@ class AsyncLane:
             shop.end(run, row, await shop.runner.acall(run))
         self._rows.append(row)
         self._launch()
-        self._tasks.discard(cast("asyncio.Task[None]", asyncio.current_task()))
+        self._tasks.pop(cast("asyncio.Task[None]", asyncio.current_task()), None)
 
     async def _run_limited(self, run: Run, row: int) -> None:
         shop, ticket, task = self._shop, Ticket(), asyncio.current_task(self._loop)

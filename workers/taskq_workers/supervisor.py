@@ -94,6 +94,7 @@ class Supervisor:
         self._began = clock.monotonic()
         self._restarts = Restarts()
         self._all_up = False
+        self._hinted: set[str] = set()
         self._asked: set[str] = set()
         self._tally = Tally()
 
@@ -229,6 +230,8 @@ class Supervisor:
         for message in child.hear():
             if "ready" in message:
                 self._welcome(child, message["ready"])
+            elif "hint" in message:
+                self._pass_on(message["hint"])
             elif "spent" in message:
                 self._recycling.spend(child, message["spent"])
             elif "retiring" in message:
@@ -238,6 +241,12 @@ class Supervisor:
                 child.kill(b"")
             elif "error" in message:
                 self._boot_failed(child, message["error"], message["code"])
+
+    def _pass_on(self, hint: Message) -> None:
+        """Log what a child advises about a task, the first time that one does."""
+        if hint["task"] not in self._hinted:
+            self._hinted.add(hint["task"])
+            self._log.warning("advice", **hint)
 
     def _welcome(self, child: Child, introduction: Message) -> None:
         child.ready, child.ready_since = True, self._clock.monotonic()
