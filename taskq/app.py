@@ -146,8 +146,8 @@ class TaskQ:
         """
         if kind is None:
             return lambda k: self.register_type(k, name=name)
-        own_name = f"{module_name(kind)}.{kind.__qualname__}" if isinstance(kind, type) else ""
-        self.types.register(kind, own_name if name is None else name, encode, decode)
+        home_name = f"{module_name(kind)}.{kind.__qualname__}" if isinstance(kind, type) else ""
+        self.types.register(kind, home_name, home_name if name is None else name, encode, decode)
         return kind
 
     def lifespan(self, func: Callable[[], Makes[T]], /) -> Shared[T]:

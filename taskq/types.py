@@ -38,7 +38,6 @@ class _Form:
     a value from items that fit and are built.
     """
 
-    type: type
     name: str
     encode: Callable[[Any], list[Any]]
     misfit: Callable[[Named], str]
@@ -48,27 +47,36 @@ class _Form:
 class Types:
     """The table. Empty, it is false."""
 
-    __slots__ = ("_by_name", "_by_type")
+    __slots__ = ("_by_name", "_by_type", "_homes")
 
     def __init__(self) -> None:
         self._by_type: dict[type, _Form] = {}
         self._by_name: dict[str, _Form] = {}
+        self._homes: dict[str, str] = {}
 
     def __bool__(self) -> bool:
         return bool(self._by_type)
 
     def register(
-        self, kind: Any, name: str, encode: Callable[[Any], object] | None, decode: Callable[[Any], Any] | None
+        self,
+        kind: Any,
+        home: str,
+        name: str,
+        encode: Callable[[Any], object] | None = None,
+        decode: Callable[[Any], Any] | None = None,
     ) -> None:
-        """Let values of `kind` travel under `name`. Raises ConfigError."""
+        """Let values of `kind` travel under `name`. Raises ConfigError.
+
+        `home`: where it is defined. A module that is loaded again defines the same ones again.
+        """
         _check(kind, name)
-        known = self._by_name.get(name)
-        if known is not None and _home(known.type) != _home(kind):
+        if self._homes.get(name, home) != home:
             raise ConfigError(f"cannot register two types as '{name}'\n  hint: give one of them another name=")
         if kind in self._by_type and self._by_type[kind].name != name:
             raise ConfigError(f"cannot register {shown(kind)} as '{name}': it is '{self._by_type[kind].name}' already")
         form = _form(kind, name, encode, decode)
         self._by_type[kind] = self._by_name[name] = form
+        self._homes[name] = home
 
     def lower(self, value: Any) -> Named | None:
         """What `value` travels as, if its type is registered. Raises RefusedError."""
@@ -128,14 +136,9 @@ def _check(kind: Any, name: str) -> None:
         )
 
 
-def _home(kind: type) -> tuple[str, str]:
-    """Where a class is defined: a module that is loaded again defines the same ones again."""
-    return kind.__module__, kind.__qualname__
-
-
 def _form(kind: Any, name: str, encode: Callable[[Any], object] | None, decode: Callable[[Any], Any] | None) -> _Form:
     if encode is not None and decode is not None:
-        return _described(kind, name, encode, decode)
+        return _described(name, encode, decode)
     if encode is not None or decode is not None:
         raise ConfigError(f"cannot register '{name}' with only one of encode= and decode=\n  hint: give both, or none")
     if issubclass(kind, enum.Flag):
@@ -155,9 +158,8 @@ def _form(kind: Any, name: str, encode: Callable[[Any], object] | None, decode: 
 # Each way to travel
 
 
-def _described(kind: type, name: str, encode: Callable[[Any], object], decode: Callable[[Any], Any]) -> _Form:
+def _described(name: str, encode: Callable[[Any], object], decode: Callable[[Any], Any]) -> _Form:
     return _Form(
-        kind,
         name,
         lambda value: [encode(value)],
         lambda named: "" if len(named.items) == 1 else f"a value of '{name}' has {len(named.items)} items, not one",
@@ -169,7 +171,7 @@ def _enum(kind: type[enum.Enum], name: str) -> _Form:
     def misfit(named: Named) -> str:
         return _unknown_member(kind, name, named.items) if len(named.items) == 1 else f"'{name}' is an Enum here"
 
-    return _Form(kind, name, lambda value: [value.name], misfit, lambda items: kind[items[0]])
+    return _Form(name, lambda value: [value.name], misfit, lambda items: kind[items[0]])
 
 
 def _flag(kind: type[enum.Flag], name: str) -> _Form:
@@ -187,7 +189,7 @@ def _flag(kind: type[enum.Flag], name: str) -> _Form:
     def decode(items: Sequence[Any]) -> enum.Flag:
         return reduce(or_, (kind[bit] for bit in items[0]), kind(0))
 
-    return _Form(kind, name, encode, misfit, decode)
+    return _Form(name, encode, misfit, decode)
 
 
 def _unknown_member(kind: type[enum.Enum], name: str, members: Iterable[object]) -> str:
@@ -212,7 +214,7 @@ def _fielded(kind: Any, name: str, names: Sequence[str]) -> _Form:
             return f"'{name}' has no field {shown(min(more))} here"
         return f"'{name}' has a field {shown(min(less))} here, which the value lacks" if less else ""
 
-    return _Form(kind, name, encode, misfit, lambda items: kind(**dict(zip(items[::2], items[1::2], strict=True))))
+    return _Form(name, encode, misfit, lambda items: kind(**dict(zip(items[::2], items[1::2], strict=True))))
 
 
 def _needed(kind: Any, name: str, names: Sequence[str]) -> set[str]:

@@ -63,7 +63,7 @@ OWN = [Point(1, Point([Colour.RED], {})), {Point(1): {Colour.RED, Perm.READ | Pe
 TYPES = Types()
 """The types of the app that is given the bodies."""
 for kind in (Point, Colour, Perm):
-    TYPES.register(kind, kind.__name__, None, None)
+    TYPES.register(kind, kind.__name__, kind.__name__)
 WORDS = ("x" * 40, "y" * 300, "z" * 70_000)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field, make_dataclass
 from decimal import Decimal
 from enum import Enum, Flag, IntEnum, IntFlag, StrEnum, auto
+from importlib.machinery import ModuleSpec
 from typing import Any, NamedTuple
 
 import pytest
@@ -266,6 +268,18 @@ def test_a_module_that_is_loaded_again_registers_its_types_again() -> None:
         kind = make_dataclass("Again", [("x", int)], namespace={"__module__": "shop"})
         app.register_type(kind)
     assert travelled(app, kind(1)) == kind(1)
+
+
+def test_a_type_of_the_program_that_runs_goes_by_the_name_that_workers_import_it_by(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    app, imported = TaskQ(), make_dataclass("Again", [("x", int)], namespace={"__module__": "shop"})
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", ModuleSpec("shop", None))
+    run = make_dataclass("Again", [("x", int)], namespace={"__module__": "__main__"})
+    app.register_type(imported)
+    app.register_type(run)
+    (named,) = sent(app, run(1)).args
+    assert named.name == "shop.Again"
 
 
 @pytest.mark.parametrize(
