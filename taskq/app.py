@@ -24,7 +24,9 @@ from taskq.ids import named_id, show
 from taskq.job import Job, Status, cancelled_record, limit, read, running
 from taskq.lifespan import Makes, Shared, declare_lifespan
 from taskq.outbox import Outbox
+from taskq.queues import Order, Queues
 from taskq.results import Mailbox
+from taskq.room import Rooms
 from taskq.sync.barrier import Barrier
 from taskq.sync.lock import LEASE, Lock, Semaphore
 from taskq.sync.stakes import Stakes
@@ -51,6 +53,7 @@ class _Lines:
     mailbox: Mailbox
     outbox: Outbox
     stakes: Stakes
+    rooms: Rooms
 
 
 class Decorator(Protocol):
@@ -93,6 +96,7 @@ class TaskQ:
         self.exceptions: dict[str, type[BaseException]] = {}
         self.types = Types()
         self.lifespans: list[Shared[Any]] = []
+        self.queues = Queues()
         self.url = url
         self._clock = clock
         self._lock = threading.Lock()
@@ -118,6 +122,16 @@ class TaskQ:
         if func is None:
             return lambda f: self._register(f, **declared)
         return self._register(func, **declared)
+
+    def queue(self, name: str, *, order: Order = "fifo", max_length: int | None = None) -> str:
+        """Declare a queue. The answer is its name, for `queue=`. A plain one (oldest job first, no bound) need not be.
+
+        `order`: "lifo" for the newest job first. `max_length`: how many jobs may be in line, of all lanes and
+        priorities; where it is full, an enqueue waits (`queue_timeout` of `Task.options`). Delayed jobs do not count,
+        and workers put jobs back though it is full. What came with the last enqueue counts for all who enqueue to it,
+        also where nothing is declared; `app.queue(name)` makes it plain again. Raises ConfigError.
+        """
+        return self.queues.declare(name, order, max_length)
 
     def register_exceptions(self, *types: type[BaseException]) -> None:
         """Let `result()` raise these types instead of TaskFailed: they are called with the args of the original."""
@@ -279,10 +293,15 @@ class TaskQ:
         """Who waits for this process's results."""
         return self._connect().mailbox
 
+    @property
+    def rooms(self) -> Rooms:
+        """Where this process waits for room in full queues."""
+        return self._connect().rooms
+
     def use(self, broker: Broker) -> None:
         """Take `broker` instead of the URL's (a worker shares its own; tests pass one on fakeredis)."""
-        stakes = Stakes(broker, self._clock)
-        self._lines = _Lines(os.getpid(), broker, Mailbox(broker, self._clock), Outbox(broker), stakes)
+        stakes, rooms = Stakes(broker, self._clock), Rooms(broker, self._clock)
+        self._lines = _Lines(os.getpid(), broker, Mailbox(broker, self._clock), Outbox(broker), stakes, rooms)
 
     def _connect(self) -> _Lines:
         lines = self._lines
@@ -307,6 +326,7 @@ class TaskQ:
             lines.mailbox.close()
             lines.stakes.close()
             lines.outbox.close()
+            lines.rooms.close()
             lines.broker.close()
 
     # What tasks and handles ask for

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from taskq.errors import ConfigError
+from taskq.served import name_of, weights_of
 
 DEFAULT_URL = "redis://localhost:6379/0"
 
@@ -135,7 +136,9 @@ class WorkerSettings:
         16, "Threads for io jobs in each process; auto: 16. `taskq advise` says how many your jobs need."
     )
     coroutines: int = _setting(1000, "async jobs at a time in each process.")
-    queues: tuple[str, ...] = _setting(("default",), "Queues to work on; those named first are served first.")
+    queues: tuple[str, ...] = _setting(
+        ("default",), "Queues to work on; those named first are served first. Or by weight: a=6,b=1."
+    )
     burst: bool = _setting(default=False, text="End when nothing is ready or running (delayed jobs do not count).")
     grace: float = _setting(30.0, "Seconds that running jobs get to finish when the worker is told to stop.")
     lease: float = _setting(15.0, "Seconds without a heartbeat until a host's jobs are given to others.")
@@ -149,8 +152,14 @@ class WorkerSettings:
                 raise ConfigError(f"{name} is {getattr(self, name)}\n  hint: at least {least}")
         if not self.queues:
             raise ConfigError("cannot work on no queue\n  hint: --queues default")
+        weights_of(self.queues)
         if 0 < self.max_rss < LEAST_RSS:
             raise ConfigError(f"max_rss is {self.max_rss} bytes\n  hint: at least 16M, as in 512M or 2G; 0: any")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The queues without their weights."""
+        return tuple(map(name_of, self.queues))
 
     @property
     def beat(self) -> float:

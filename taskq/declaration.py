@@ -61,13 +61,17 @@ class Declaration(Policy):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """How one enqueue differs. `delay`: seconds from now. `eta`: seconds since the epoch. `queue` None: the task's."""
+    """How one enqueue differs. `delay`: seconds from now. `eta`: seconds since the epoch. `queue` None: the task's.
+
+    `queue_timeout`: seconds to wait for room in a full queue; None: without end.
+    """
 
     delay: float | None = None
     eta: float | None = None
     queue: str | None = None
     priority: int = keys.DEFAULT_PRIORITY
     job_id: str | None = None
+    queue_timeout: float | None = None
 
 
 def declare(
@@ -188,6 +192,7 @@ def make_options(
     queue: str | None,
     priority: int | None,
     job_id: str | None,
+    queue_timeout: Duration | None,
 ) -> Options:
     """`before` with what is not None changed. Raises ConfigError."""
     options = Options(
@@ -196,6 +201,7 @@ def make_options(
         queue=before.queue if queue is None else keys.check_name(queue, "queue"),
         priority=before.priority if priority is None else _priority(priority),
         job_id=before.job_id if job_id is None else _job_id(job_id),
+        queue_timeout=before.queue_timeout if queue_timeout is None else seconds(queue_timeout, "queue_timeout"),
     )
     if options.delay is not None and options.eta is not None:
         raise ConfigError("delay and eta cannot both be given\n  hint: delay counts from now, eta is a moment")

@@ -6,7 +6,7 @@
     |  |- BadArguments         the arguments do not fit the task's signature
     |  |- NotSerializable      a value that cannot travel
     |  |- TooLarge             more bytes than the limit
-    |  `- QueueFull            Redis is out of memory
+    |  `- QueueFull            no room in a bounded queue, or no memory in Redis
     |- BrokerError             the conversation with Redis failed
     |  |- BrokerUnavailable    Redis cannot be reached
     |  `- NotPermitted         Redis does not let this user do it
@@ -34,6 +34,12 @@ The text says: cannot VERB NOUN: why, and on the next line what to do.
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
 
 __all__ = [
     "BadArguments",
@@ -106,7 +112,12 @@ class TooLarge(EnqueueError, ValueError):
 
 
 class QueueFull(EnqueueError):
-    """Redis has no memory left for another job."""
+    """A bounded queue has no room for another job, or Redis no memory.
+
+    `sent`: of an `enqueue_many` the handles of the first jobs, which were sent.
+    """
+
+    sent: Sequence[Any] = ()
 
 
 class BrokerError(TaskqError):

@@ -15,10 +15,13 @@ from typing import Any, Generic, ParamSpec, Protocol, Self, TypeVar, cast
 from taskq import ids
 from taskq.broker import calls, keys
 from taskq.broker.call import Call
+from taskq.broker.records import Full
 from taskq.codec import Envelope, encode_job
 from taskq.declaration import Declaration, Options, make_options
-from taskq.errors import BadArguments, ConfigError, EnqueueError, shown
+from taskq.errors import BadArguments, ConfigError, EnqueueError, QueueFull, shown
 from taskq.job import Job, Post
+from taskq.queues import Queues
+from taskq.room import Patience, Rooms
 from taskq.units import Duration
 
 P = ParamSpec("P")
@@ -36,6 +39,10 @@ class Carrier(Post, Protocol):
 
     @property
     def size_limit(self) -> int: ...
+    @property
+    def queues(self) -> Queues: ...
+    @property
+    def rooms(self) -> Rooms: ...
     def now(self) -> float: ...
     def carry(self, call: Call[T]) -> T: ...
     def acarry(self, call: Call[T]) -> Awaitable[T]: ...
@@ -61,24 +68,27 @@ class Task(Generic[P, R]):
     def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
         """Send one job; when this returns, Redis has it and it will be run to an outcome.
 
-        Raises, with nothing sent: BadArguments, ConfigError (a function of C that does not tell its parameters),
-        NotSerializable, TooLarge, QueueFull; BrokerUnavailable where Redis cannot be reached, within 5 s. A `job_id`
-        that has a job or an outcome already is not enqueued again: the handle is that job's.
+        Where its queue is full (`app.queue(max_length=)`) it waits until there is room. Raises, with nothing sent:
+        BadArguments, ConfigError (a function of C that does not tell its parameters), NotSerializable, TooLarge;
+        QueueFull where there was no room within `queue_timeout`, or Redis has no memory; BrokerUnavailable where Redis
+        cannot be reached, within 5 s. A `job_id` that has a job or an outcome already is not enqueued again: the handle
+        is that job's.
         """
         raw, body = self._encode(args, kwargs)
-        return self._job(raw, self._app.carry(self._call([(raw, body)])))
+        return self._job(raw, self._send([(raw, body)]))
 
     delay = enqueue
 
     async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
         """`enqueue` for coroutines: the event loop goes on meanwhile."""
         raw, body = self._encode(args, kwargs)
-        return self._job(raw, await self._app.acarry(self._call([(raw, body)])))
+        return self._job(raw, await self._asend([(raw, body)]))
 
     def enqueue_many(self, arguments: Iterable[Sequence[Any]]) -> list[Job[R]]:
         """Send a job for each tuple of positional arguments, in a few round trips; all are checked before any is sent.
 
-        Raises what `enqueue` raises; where Redis is lost midway, some may have been sent.
+        To a full queue they go as it has room, in their order. Raises what `enqueue` raises: QueueFull names those that
+        were `sent`; where Redis is lost midway, some may have been sent.
         """
         if self._options.job_id is not None:
             raise ConfigError(
@@ -87,8 +97,14 @@ class Task(Generic[P, R]):
         rows, now = [tuple(args) for args in arguments], self._app.now()
         bodies = [self._body(row, {}, now) for row in rows]
         encoded = list(zip(ids.new_ids(now, len(bodies)), bodies, strict=True))
+        patience, taken = self._app.rooms.patience(self._options.queue_timeout), 0
         for batch in batches(encoded):
-            self._app.carry(self._call(batch))
+            taken += len(batch)
+            try:
+                self._send(batch, patience)
+            except QueueFull as error:
+                error.sent = [self._job(raw) for raw, _ in encoded[: taken - len(batch)]]
+                raise
         return [self._job(raw) for raw, _ in encoded]
 
     def options(
@@ -99,14 +115,24 @@ class Task(Generic[P, R]):
         queue: str | None = None,
         priority: int | None = None,
         job_id: str | None = None,
+        queue_timeout: Duration | None = None,
     ) -> Self:
         """A variant of this task: `add.options(delay=10).enqueue(2, 3)`.
 
         `delay` (seconds, timedelta, "10m") or `eta` (an aware datetime): not before then. `queue`: instead of the
         task's. `priority`: 0 to 9, higher sooner, default 5. `job_id`: names the job; a name runs once, until its
-        result expires. Raises ConfigError.
+        result expires. `queue_timeout`: how long to wait for room in a full queue, 0 for not at all; default: without
+        end. Raises ConfigError.
         """
-        changed = make_options(self._options, delay=delay, eta=eta, queue=queue, priority=priority, job_id=job_id)
+        changed = make_options(
+            self._options,
+            delay=delay,
+            eta=eta,
+            queue=queue,
+            priority=priority,
+            job_id=job_id,
+            queue_timeout=queue_timeout,
+        )
         return type(self)(self._app, self.declaration, changed)
 
     @cached_property
@@ -120,7 +146,7 @@ class Task(Generic[P, R]):
 
     @cached_property
     def _route(self) -> str:
-        return keys.route(self._options.queue or self.declaration.queue, self.declaration.pool, self._options.priority)
+        return keys.route(self._queue, self.declaration.pool, self._options.priority)
 
     @cached_property
     def _arities(self) -> range:
@@ -160,8 +186,33 @@ class Task(Generic[P, R]):
             f"  called as {name}.enqueue({called})        {_reason(error)}\n  nothing was sent"
         )
 
-    def _call(self, jobs: Sequence[tuple[bytes, bytes]]) -> Call[int]:
-        return calls.enqueue(self._route, jobs, delay=self._options.delay, eta=self._options.eta)
+    @property
+    def _queue(self) -> str:
+        return self._options.queue or self.declaration.queue
+
+    def _call(self, jobs: Sequence[tuple[bytes, bytes]]) -> Call[int | Full]:
+        options, terms = self._options, self._app.queues.terms(self._queue)
+        return calls.enqueue(self._route, jobs, delay=options.delay, eta=options.eta, terms=terms)
+
+    def _send(self, jobs: list[tuple[bytes, bytes]], patience: Patience | None = None) -> int:
+        """Send `jobs` as their queue has room; those that were sent are taken out. The answer is how many were new."""
+        answer, stored = self._app.carry(self._call(jobs)), 0
+        while not isinstance(answer, int):
+            stored += answer.stored
+            del jobs[: answer.dealt]
+            patience = patience or self._app.rooms.patience(self._options.queue_timeout)
+            patience.took(woken=self._app.rooms.wait(self._queue, patience.demand(self._queue, answer)))
+            answer = self._app.carry(self._call(jobs))
+        return stored + answer
+
+    async def _asend(self, jobs: list[tuple[bytes, bytes]]) -> int:
+        answer, patience = await self._app.acarry(self._call(jobs)), None
+        while not isinstance(answer, int):
+            del jobs[: answer.dealt]
+            patience = patience or self._app.rooms.patience(self._options.queue_timeout)
+            patience.took(woken=await self._app.rooms.await_(self._queue, patience.demand(self._queue, answer)))
+            answer = await self._app.acarry(self._call(jobs))
+        return answer
 
     def _job(self, raw: bytes, stored: int = 1) -> Job[R]:
         """The handle. A job that was there already may be on another route, which is looked up when it is needed."""

@@ -52,10 +52,10 @@ def web_server(folder: Path, latency: float) -> Iterator[str]:
 
 
 @contextmanager
-def worker() -> Iterator[subprocess.Popen[bytes]]:
-    """`taskq worker` in a process group of its own, so that Ctrl-C reaches the demo only."""
-    command = [sys.executable, "-m", "taskq", "worker", "--app", "examples.guide.tasks:app"]
-    options = {"procs": PROCS, "threads": THREADS, "grace": 2, "log-level": "warning"}
+def worker(app: str = "examples.guide.tasks:app", **options: int | str) -> Iterator[subprocess.Popen[bytes]]:
+    """`taskq worker` in a process group of its own, so that Ctrl-C reaches the program only. `options`: its flags."""
+    options = {"procs": PROCS, "threads": THREADS, "grace": 2, "log-level": "warning", **options}
+    command = [sys.executable, "-m", "taskq", "worker", "--app", app]
     command += [f"--{name}={value}" for name, value in options.items()]
     with subprocess.Popen(command, process_group=0) as process:
         try:

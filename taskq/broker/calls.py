@@ -17,6 +17,7 @@ from taskq.broker.records import (
     Bookmark,
     Claim,
     Claimed,
+    Full,
     JobRow,
     Lane,
     Located,
@@ -65,10 +66,23 @@ def enqueue(
     *,
     delay: float | None = None,
     eta: float | None = None,
-) -> Call[int]:
-    """Store (id, body) pairs, some 500 at most; the answer is how many ids were new. `eta`: seconds since the epoch."""
-    head = (route, "" if delay is None else _ms(delay), "" if eta is None else _ms(eta))
-    return Call("enqueue", (*head, *_flat(jobs)), int)
+    terms: str = "",
+) -> Call[int | Full]:
+    """Store (id, body) pairs, some 500 at most; the answer is how many ids were new. `eta`: seconds since the epoch.
+
+    `terms`: those of the queue where they are declared, "lifo 1000". Where it has no room for all, the answer is Full.
+    """
+    head = (route, "" if delay is None else _ms(delay), "" if eta is None else _ms(eta), terms)
+    return Call("enqueue", (*head, *_flat(jobs)), _stored)
+
+
+def _stored(reply: Any) -> int | Full:
+    return Full(*map(int, reply)) if isinstance(reply, list) else int(reply)
+
+
+def beckon(queue: str) -> Call[int]:
+    """Wake another producer that waits for room in `queue`. The answer is how many tokens lie there."""
+    return Call("beckon", (queue,), int)
 
 
 def await_outcome(client: bytes, ids: Sequence[bytes]) -> Call[Sequence[bytes | None]]:
@@ -104,7 +118,7 @@ def register(epoch: str, lease: float, info: dict[str, Word]) -> Call[str | None
 
 
 def claim(epoch: str, sequence: int, wants: dict[str, int], queues: Sequence[str]) -> Call[Claim]:
-    """Up to `wants` jobs by lane, from `queues` in order. `sequence` grows by what was claimed before."""
+    """Up to `wants` jobs by lane, from `queues` in order or by weight ("mail=6"). `sequence` grows by what it got."""
     return Call("claim", (epoch, sequence, len(wants), *_flat(wants.items()), *queues), _claim, again=False)
 
 
@@ -285,9 +299,11 @@ def overview(minutes: int = 10) -> Call[list[QueueRow]]:
 
 
 def _queue_row(row: list[Any]) -> QueueRow:
-    name, ready, delayed, parked, dead, paused, oldest, flat = row
+    name, ready, delayed, parked, dead, paused, oldest, flat, terms = row
     counters = {text(field): int(n) for field, n in zip(flat[::2], flat[1::2], strict=True)}
-    return QueueRow(text(name), ready, delayed, parked, dead, text(paused) or None, oldest or None, counters)
+    return QueueRow(
+        text(name), ready, delayed, parked, dead, text(paused) or None, oldest or None, counters, text(terms)
+    )
 
 
 def browse(place: Place, queue: str, skip: int, limit: int) -> Call[list[JobRow]]:

@@ -44,7 +44,7 @@ class Key:
 
 
 MODEL = {
-    "ready": Key("ready:", "list", "by route: members in line, oldest first"),
+    "ready": Key("ready:", "list", "by route: members in line, next to run first"),
     "jobs": Key("jobs", "hash", "id -> body, from enqueue until the outcome; a dead job keeps its body"),
     "delayed": Key("delayed:", "zset", "by queue: members by due time (ms): delays and retries"),
     "parked": Key("parked:", "zset", "by queue: members whose task no worker knew, by the time they are given up (ms)"),
@@ -63,7 +63,12 @@ MODEL = {
     "poke": Key("poke:", "list", "by epoch: the doorbell of one worker process"),
     "queues": Key("queues", "set", "every queue that ever had a job"),
     "levels": Key("levels", "set", "every queue:lane that ever had a job of another priority than the default"),
+    "turns": Key("turns", "hash", "queue:lane with priorities -> whose turn was last, and how many were claimed since"),
     "config": Key("config:", "hash", "by queue: 'paused' -> who and when"),
+    "terms": Key(
+        "terms:", "string", "by queue, as declared: its order, and the most jobs in line (0: any): 'lifo 1000'"
+    ),
+    "room": Key("room:", "list", "by bounded queue: the doorbell of producers that wait for room; at most one token"),
     "stats": Key("stats:", "hash", "by queue:minute: counters and run-time buckets (kept for a day)"),
     "profiles": Key(
         "profiles", "hash", "task -> its lane, two times (ms), and what its jobs took; the old counts less"
@@ -72,7 +77,8 @@ MODEL = {
     "worker": Key(
         "worker:",
         "hash",
-        "by epoch: what it is; 'lease' (ms); 'started': ids it was running at the last heartbeat, or when it died",
+        "by epoch: what it is; 'lease' (ms); 'started': ids it was running at the last heartbeat, or when it died; "
+        "'credit:<lane>:<queue>': what queues that share by weight have in hand",
     ),
     "fenced": Key("fenced", "set", "epochs declared dead that may still hold jobs"),
     "clock": Key("clock", "hash", "'beat' -> when any supervisor last sent a heartbeat (outage guard)"),

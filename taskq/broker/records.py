@@ -70,7 +70,22 @@ class Located:
 
 
 @dataclass(frozen=True, slots=True)
+class Full:
+    """An enqueue for the whole of which a bounded queue had no room: the first `dealt` jobs are dealt with, no others.
+
+    `stored` of them were new; `length` jobs are in line now, `bound` may be.
+    """
+
+    stored: int
+    dealt: int
+    length: int
+    bound: int
+
+
+@dataclass(frozen=True, slots=True)
 class QueueRow:
+    """`terms`: its order and bound as they were declared, "lifo 1000", or ""."""
+
     name: str
     ready: int
     delayed: int
@@ -79,6 +94,7 @@ class QueueRow:
     paused: str | None
     oldest: bytes | None
     counters: dict[str, int] = field(default_factory=dict)
+    terms: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,16 +131,21 @@ class Name(ParamType):
         return _checked(check_name, value, "queue")
 
 
-class Names(ParamType):
-    """Names with commas between them, or a list of them."""
+class Served(ParamType):
+    """Queues with commas between them, or a list of them, each with its weight maybe: `mail=6`."""
 
     name = "a,b"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        names = value.split(",") if isinstance(value, str) else value
-        if not isinstance(names, (list, tuple)):
+        words = value.split(",") if isinstance(value, str) else value
+        if not isinstance(words, (list, tuple)):
             self.fail(f"{value!r} is not a list of names", param, ctx)
-        return tuple(_checked(check_name, name.strip() if isinstance(name, str) else name, "queue") for name in names)
+        return tuple(map(_served, words))
+
+
+def _served(word: Any) -> str:
+    name, *weight = [part.strip() for part in word.split("=", 1)] if isinstance(word, str) else [word]
+    return "=".join([_checked(check_name, name, "queue"), *weight])
 
 
 class Count(ParamType):

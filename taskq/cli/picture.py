@@ -14,6 +14,7 @@ from taskq.broker.keys import member_route, route_queue
 from taskq.broker.records import QueueRow, WorkerRow
 from taskq.codec import HARD_LIMIT, decode_job
 from taskq.errors import MalformedJob
+from taskq.queues import parts
 from taskq.units import brief
 
 WINDOW = 10
@@ -28,7 +29,7 @@ class QueueLine:
 
     Within the window `ended` jobs came to an end, and `died` of them are dead letters; `dropped` outcomes were late,
     from processes that had lost their jobs. `paused`: by whom and when, or None. `processes`: how many living worker
-    processes work on it.
+    processes work on it. `order` and `max_length` as they were declared.
     """
 
     name: str
@@ -47,6 +48,12 @@ class QueueLine:
     dropped: int
     paused: str | None
     processes: int
+    order: str = "fifo"
+    max_length: int | None = None
+
+    @property
+    def is_full(self) -> bool:
+        return self.max_length is not None and self.ready >= self.max_length
 
     @property
     def falls_behind(self) -> bool:
@@ -88,6 +95,8 @@ def picture(rows: Sequence[QueueRow], workers: Sequence[WorkerRow], now: float) 
             dropped=row.counters.get("dropped", 0),
             paused=row.paused,
             processes=processes[row.name],
+            order=parts(row.terms)[0],
+            max_length=parts(row.terms)[1],
         )
         for row in rows
     ]
@@ -138,6 +147,8 @@ def state_of(line: QueueLine, now: float) -> str:
         return f"PAUSED {paused_by(line.paused, now)}"
     if line.ready and not line.processes:
         return "no worker"
+    if line.is_full:
+        return f"full ({line.max_length})"
     if line.falls_behind:
         return "falling behind"
     return f"{line.parked} parked" if line.parked else ""

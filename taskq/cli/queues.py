@@ -71,7 +71,8 @@ def _details(session: Session, line: QueueLine, workers: list[str]) -> list[tupl
     return [
         ("queue", line.name),
         ("state", state_of(line, session.clock.now()) or "well"),
-        ("ready", f"{line.ready}   oldest {oldest}"),
+        *([("order", f"{line.order}: the newest job first")] if line.order == "lifo" else []),
+        ("ready", f"{line.ready}{_bound(line)}   oldest {oldest}"),
         ("delayed", line.delayed),
         ("running", line.running),
         ("parked", line.parked),
@@ -82,6 +83,10 @@ def _details(session: Session, line: QueueLine, workers: list[str]) -> list[tupl
         ("workers", "   ".join(workers) or "none"),
         ("next", f"taskq jobs list --queue {line.name}"),
     ]
+
+
+def _bound(line: QueueLine) -> str:
+    return "" if line.max_length is None else f" of {line.max_length} that may be"
 
 
 def _late(line: QueueLine) -> str:

@@ -12,7 +12,7 @@ import click
 
 from taskq import log
 from taskq.cli.cores import cores
-from taskq.cli.options import Count, Names, ParamType, Seconds, Size, connection_options, with_session
+from taskq.cli.options import Count, ParamType, Seconds, Served, Size, connection_options, with_session
 from taskq.cli.session import Session
 from taskq.config import WorkerSettings, project_settings
 from taskq.errors import ConfigError
@@ -22,7 +22,7 @@ _FLAGS = {"coroutines": "async"}
 """Where the flag is not called like the field."""
 _LOG = {"log_format": ("auto", log.FORMATS), "log_level": ("info", log.LEVELS)}
 _SHARED = ("app", "url", "namespace")
-_TYPES: dict[type, ParamType] = {int: Count(), float: Seconds(), tuple: Names()}
+_TYPES: dict[type, ParamType] = {int: Count(), float: Seconds(), tuple: Served()}
 
 
 def _flag(setting: Field[Any]) -> str:

@@ -12,6 +12,8 @@ from taskq.cli.lazy import Group
 from taskq.cli.options import connection_options, json_flag, with_session
 from taskq.cli.output import Cell, note, say, table, to_json
 from taskq.cli.session import Session
+from taskq.errors import ConfigError
+from taskq.served import weights_of
 from taskq.units import brief
 
 _HEADER = ("PROCESS", "HOST", "PID", "UP", "QUEUES", "SLOTS", "HOLDS", "LEASE", "APP", "VERSION")
@@ -45,7 +47,7 @@ def _cells(row: WorkerRow, now: float) -> list[Cell]:
         info.get("host", "?"),
         info.get("pid", "?"),
         "?" if up is None else brief(max(0.0, now - up)),
-        info.get("queues", "?"),
+        info.get("weights") or info.get("queues", "?"),
         info.get("slots", "?"),
         len(row.held),
         brief(row.lease_left) if row.lease_left > 0 else "run out",
@@ -63,12 +65,21 @@ def _data(row: WorkerRow) -> dict[str, Any]:
         "pid": int(info["pid"]) if info.get("pid", "").isdigit() else None,
         "started_at": _started(row),
         "queues": [name for name in info.get("queues", "").split(",") if name],
+        "weights": _weights(info.get("weights", "")),
         "slots": info.get("slots"),
         "holds": len(row.held),
         "lease_seconds": row.lease_left,
         "app": info.get("app"),
         "version": info.get("version"),
     }
+
+
+def _weights(text: str) -> dict[str, int]:
+    words = [word for word in text.split(",") if word]
+    try:
+        return weights_of(words)
+    except ConfigError:  # whoever wrote it
+        return {}
 
 
 def _started(row: WorkerRow) -> float | None:

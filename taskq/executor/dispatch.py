@@ -25,7 +25,8 @@ from typing import Any, TypeVar
 
 from taskq.broker import calls
 from taskq.broker.call import Call
-from taskq.broker.records import Place
+from taskq.broker.keys import route_queue
+from taskq.broker.records import Full, Place
 from taskq.declaration import RESULT_TTL
 from taskq.errors import BrokerUnavailable, TaskqError
 from taskq.executor.future import JobFuture
@@ -52,6 +53,7 @@ class Dispatch:
         self._inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._waiting: dict[AnyFuture, None] = {}
         self._away: dict[AnyFuture, None] = {}
+        self._rings: dict[str, Future[None]] = {}  # where room is waited for, by queue
         self._turn = threading.Lock()
         self._open = 0
         self._closed = False
@@ -95,9 +97,11 @@ class Dispatch:
         """Will its job not run, for it is still here, or was cancelled in Redis just now?"""
         if self._withdraw(future):
             return True
-        assert future.transit is not None
-        if not future.transit.wait(PATIENCE) or future.done():
+        transit = future.transit
+        if transit is not None and (not transit.wait(PATIENCE) or future.done()):
             return False
+        if self._withdraw(future):  # its queue was full
+            return True
         places = self._ask(calls.cancel([future.job.awaited], self._record(), RESULT_TTL))
         return places is not None and _is_cancelled(future, places[0])
 
@@ -222,7 +226,12 @@ class Dispatch:
         jobs = [(future.draft.raw, future.draft.body) for future in futures]
         try:
             if lost is None:
-                self._host.carry(calls.enqueue(first.route, jobs, delay=first.delay, eta=first.eta))
+                terms = self._host.queues.terms(route_queue(first.route))
+                call = calls.enqueue(first.route, jobs, delay=first.delay, eta=first.eta, terms=terms)
+                answer = self._host.carry(call)
+                if isinstance(answer, Full):
+                    self._postpone(futures[answer.dealt :])
+                    futures = futures[: answer.dealt]
         except Exception as failure:
             error = failure
         for future in futures:
@@ -239,6 +248,22 @@ class Dispatch:
         refusal.set_exception(error)
         for future in futures:
             self._landed(future, refusal)
+
+    def _postpone(self, futures: Sequence[AnyFuture]) -> None:
+        """Their queue is full: they wait here again, before all others, until there may be room."""
+        with self._turn:
+            for future in futures:
+                future.transit = None
+                del self._away[future]
+            self._waiting = dict.fromkeys([*futures, *self._waiting])
+        queue = route_queue(futures[0].draft.route)
+        if queue not in self._rings:
+            self._rings[queue] = self._host.rooms.join(queue)
+            self._rings[queue].add_done_callback(lambda _: self._inbox.put(partial(self._rang, queue)))
+
+    def _rang(self, queue: str) -> None:
+        """There may be room: what waits for it is sent now."""
+        del self._rings[queue]
 
     def _watch(self, futures: Sequence[AnyFuture]) -> None:
         """Wait for the outcomes of these jobs, which Redis has now."""

@@ -19,7 +19,7 @@ from taskq.broker import calls
 from taskq.broker.broker import Broker
 from taskq.broker.call import Call
 from taskq.cli.probe import live_workers
-from taskq.errors import NotPermitted, WorkerLost
+from taskq.errors import NotPermitted, QueueFull, WorkerLost
 from taskq.job import cancelled_record
 from tests.process import jobs
 from tests.support.bench import ROUTE, Bench, body, job_id, member
@@ -189,6 +189,24 @@ def test_a_worker_and_a_producer_take_locks_wait_for_them_and_meet_at_barriers(
         assert root.run(dead).number
         with app.lock("x", lease=0.5):  # a dead holder is disposed of
             broker.run(calls.renew(app.stakes.book.process, None, 7))
+
+
+def test_a_producer_fills_a_bounded_queue_and_waits_for_the_room_that_a_worker_makes(
+    guarded: Guarded, root: Broker
+) -> None:
+    with broker_of(guarded, "producer") as broker, closing(TaskQ()) as app:
+        app.use(broker)
+        app.queue("small", order="lifo", max_length=2)
+        task = app.task(name="tasks.noop", queue="small")(lambda: None)
+        first, second = task.enqueue(), task.options(priority=9).enqueue()
+        with pytest.raises(QueueFull):
+            task.options(queue_timeout=0.1).enqueue()
+        Bench(root, FakeClock())
+        with broker_of(guarded, "worker") as worker:
+            claim = worker.run(calls.claim("w1", 0, {"io": 1}, ["small=2", "default=1"]))
+        assert [job.member[:16] for job in claim.jobs] == [second.raw]
+        third = task.options(queue_timeout=WAIT).enqueue()
+        assert [first.status(), second.status(), third.status()] == ["queued", "running", "queued"]
 
 
 READS = [

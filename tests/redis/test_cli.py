@@ -163,6 +163,16 @@ def test_one_queue_is_shown_with_who_works_on_it(console: Console, site: Site) -
     assert data["p50"] == pytest.approx(0.003072)
 
 
+def test_a_queue_is_shown_with_its_order_and_bound(console: Console, broker: Broker) -> None:
+    broker.run(calls.enqueue("mail:io", [(ids.named_id("a"), b"")], terms="lifo 20"))
+    said = console("queues", "show", "mail")
+    assert " order     lifo: the newest job first\n" in said.out
+    assert " ready     1 of 20 that may be   oldest -\n" in said.out
+    data = console("queues", "show", "mail", "--json").data
+    assert (data["order"], data["max_length"]) == ("lifo", 20)
+    assert "order" not in console("queues", "show", "default").out
+
+
 def test_a_queue_of_which_outcomes_came_too_late_says_how_many(console: Console, site: Site) -> None:
     site.finish("a", 1)
     assert "dropped" not in console("queues", "show", "default").out
@@ -592,6 +602,7 @@ def test_workers_are_listed(console: Console, site: Site) -> None:
         "pid": 7,
         "started_at": 1_699_999_940.0,
         "queues": ["default", "low"],
+        "weights": {},
         "slots": "4 io + 1 cpu + 10 async",
         "holds": 1,
         "lease_seconds": 15.0,
@@ -600,6 +611,16 @@ def test_workers_are_listed(console: Console, site: Site) -> None:
     }
     site.clock.advance(LEASE + 1)
     assert console("workers", "list").rows[0][7] == "run out"
+
+
+@pytest.mark.parametrize(("weights", "known"), [("a=6,b=1", {"a": 6, "b": 1}), ("a=many", {})])
+def test_the_weights_of_a_workers_queues_are_shown(
+    console: Console, broker: Broker, weights: str, known: dict[str, int]
+) -> None:
+    broker.run(calls.register("w1", LEASE, {"queues": "a,b", "weights": weights}))
+    assert console("workers", "list").rows[0][4] == weights
+    (data,) = console("workers", "list", "--json").data
+    assert (data["queues"], data["weights"]) == (["a", "b"], known)
 
 
 def test_without_workers_there_is_nothing_on_stdout(console: Console) -> None:

@@ -43,6 +43,7 @@ Deeds = dict[Callable[[], object], float]
 START = 1_700_000_000.0
 QUEUES = ("default", "mail")
 ROUTES = ("default:io", "default:io:9", "default:cpu", "mail:io", "mail:io:1")
+TERMS = {"default": ("", "", "fifo 0"), "mail": ("", "lifo 0", "lifo 3", "lifo 150", "fifo 40")}
 CLIENTS = [b"client-1", b"client-2"]
 LEASE_MS, GAP_MS = round(LEASE * 1000), round(GAP * 1000)
 EVERYTHING = dict.fromkeys(ALL_LANES, 200)
@@ -173,14 +174,21 @@ class Delivery(RuleBasedStateMachine):
         job = self.pick(sorted(self.world.ghosts.keys() & set(JOBS)) * 5 + JOBS)
         route, delay, content = self.pick(ROUTES), self.pick(DELAYS), b"body " + self.fresh()
         due = None if delay is None else self.world.now + round(delay * 1000)
-        call = calls.enqueue(route, [(job, content)], delay=delay)
-        self.deliver(self.way(), call, lambda: self.world.enqueue(job, content, route, due))
+        terms = self.pick(TERMS[route.split(":")[0]])
+        self.hear_room(route)
+        call = calls.enqueue(route, [(job, content)], delay=delay, terms=terms)
+        self.deliver(self.way(), call, lambda: self.world.enqueue([(job, content)], route, due, terms))
+
+    def hear_room(self, route: str) -> None:
+        """Who enqueues has often waited for room in the queue."""
+        queue = route.partition(":")[0]
+        if self.pick([True, False]) and ask(self.broker, "LPOP", self.broker.key("room", queue)):
+            self.world.roomy.remove(queue)
 
     def enqueue_a_crowd(self) -> None:
         """More jobs than a reaper takes back in one call; often one process takes them all."""
         route, crowd = self.pick(ROUTES), [(job_id(f"crowd{self.fresh().decode()}"), b"") for _ in range(CROWD)]
-        stored = self.broker.run(calls.enqueue(route, crowd))
-        assert stored == sum(self.world.enqueue(job, content, route, None) for job, content in crowd)
+        assert self.broker.run(calls.enqueue(route, crowd)) == self.world.enqueue(crowd, route)
 
     def wait(self) -> None:
         client, job = self.pick(CLIENTS), self.pick(JOBS)
@@ -469,6 +477,7 @@ def clear_away_the_dead(broker: Broker) -> None:
 def leftovers(broker: Broker) -> set[str]:
     """Rows that still hold something, other than outcomes and what is known of workers and queues."""
     stays = {"result", "reply", "wake", "queues", "levels", "stats", "workers", "worker", "clock", "schema"}
+    stays |= {"turns", "terms", "room"}
     return {row for row, keys in take_census(broker).items() if keys} - stays
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from taskq.broker.calls import LOSS_LIMIT
 from taskq.broker.keys import DEFAULT_PRIORITY, LANES, SOLO, member_id, member_route, route_lane, route_queue
-from taskq.broker.records import Place
+from taskq.broker.records import Full, Place
 
 Members = list[bytes]
 Note = tuple[str, bytes, str, Members]
@@ -47,6 +47,9 @@ class World:
         self.awaited: dict[bytes, list[bytes]] = {}
         self.told: dict[bytes, list[bytes]] = defaultdict(list)
         self.levels: set[str] = set()
+        self.turns: dict[str, tuple[int, int]] = {}
+        self.declared: dict[str, str] = {}
+        self.roomy: set[str] = set()
 
     def census(self) -> dict[str, dict[str, Any]]:
         """The rows of the data model that the world knows about."""
@@ -75,12 +78,33 @@ class World:
             "fenced": one({epoch.encode() for epoch in self.fenced}),
             "config": {queue: {b"paused": b"me"} for queue in self.paused},
             "levels": one({line.encode() for line in self.levels}),
+            "turns": one({line.encode(): b"%d" % (16 * last + since) for line, (last, since) in self.turns.items()}),
+            "terms": {queue: terms.encode() for queue, terms in self.declared.items()},
+            "room": {queue: [b"1"] for queue in self.roomy},
         }
 
     # Producers
 
-    def enqueue(self, job: bytes, body: bytes, route: str, due: int | None) -> int:
-        if job in self.bodies or job in self.records:
+    def enqueue(
+        self, jobs: list[tuple[bytes, bytes]], route: str, due: int | None = None, terms: str = ""
+    ) -> int | Full:
+        queue, stored = route_queue(route), 0
+        if terms:
+            self.declared[queue] = terms
+        for dealt, (job, body) in enumerate(jobs):
+            if due is None and self._is_full(queue) and self._is_new(job) and job not in self.ghosts:
+                return Full(stored, dealt, self._length(queue), self._bound(queue))
+            answer = self._enqueue(job, body, route, due)
+            stored += max(0, answer)
+        if due is None:
+            self._make_room(queue)
+        return stored or min(0, answer)
+
+    def _is_new(self, job: bytes) -> bool:
+        return job not in self.bodies and job not in self.records
+
+    def _enqueue(self, job: bytes, body: bytes, route: str, due: int | None) -> int:
+        if not self._is_new(job):
             return 0
         if job in self.ghosts and (due is not None or self.ghosts[job] != route):
             return -1
@@ -90,10 +114,27 @@ class World:
         if len(route.split(":")) > 2:
             self.levels.add(":".join(route.split(":")[:2]))
         if due is None:
-            self.ready[route].append(job + route.encode())
+            self._line_up(job + route.encode())
         else:
             self.delayed[route_queue(route)][job + route.encode()] = due
         return 1
+
+    def _line_up(self, member: bytes) -> None:
+        is_lifo = self.declared.get(queue_of(member), "").startswith("lifo")
+        self._stand(0 if is_lifo else None, member)
+
+    def _bound(self, queue: str) -> int:
+        return int(self.declared.get(queue, "fifo 0").split()[1])
+
+    def _length(self, queue: str) -> int:
+        return sum(len(line) for route, line in self.ready.items() if route_queue(route) == queue)
+
+    def _is_full(self, queue: str) -> bool:
+        return 0 < self._bound(queue) <= self._length(queue)
+
+    def _make_room(self, queue: str) -> None:
+        if self._bound(queue) and not self._is_full(queue):
+            self.roomy.add(queue)
 
     def wait(self, client: bytes, job: bytes) -> list[bytes | None]:
         if job in self.records or job not in self.bodies:
@@ -122,11 +163,14 @@ class World:
         claimed: Members = []
         left = dict(wants)
         for queue in queues:
+            before = self._length(queue)
             for lane in wants if queue not in self.paused else ():
-                for route in self.lines(queue, lane):
-                    took = self._take(route, left[lane])
+                for route, many in self.shares(queue, lane, left[lane]).items():
+                    took = self._take(route, many)
                     left[lane] -= len(took)
                     claimed += took
+            if self._length(queue) < before and self._bound(queue):
+                self.roomy.add(queue)
         for place, member in enumerate(claimed, start=1):
             self.held[epoch][member] = sequence + place
         return "ok", claimed
@@ -138,6 +182,25 @@ class World:
         """The routes of one lane that have a line, in the order in which they are served."""
         mine = [route for route, line in self.ready.items() if line and route.split(":")[:2] == [queue, lane]]
         return sorted(mine, key=lambda route: -int([*route.split(":"), str(DEFAULT_PRIORITY)][2]))
+
+    def shares(self, queue: str, lane: str, want: int) -> dict[str, int]:
+        """How many of `want` jobs each route gives: every 16th comes from a lower level than the highest, in turn."""
+        line, routes = f"{queue}:{lane}", self.lines(queue, lane)
+        if line not in self.levels:
+            return dict.fromkeys(routes, want)
+        last, since = self.turns.get(line, (0, 0))
+        left, given = {route: len(self.ready[route]) for route in routes}, dict.fromkeys(routes, 0)
+        first = want - (since + want) // 16
+        while sum(given.values()) < want and any(left.values()):
+            route, *lower = [route for route in routes if left[route]]
+            if sum(given.values()) >= first:
+                places = [level_of(low) for low in lower]
+                route = lower[places.index(following(places, last))] if lower else route
+                last = level_of(route)
+            left[route], given[route] = left[route] - 1, given[route] + 1
+        if any(given.values()):
+            self.turns[line] = last, (since + sum(given.values())) % 16
+        return given
 
     def _take(self, route: str, want: int) -> Members:
         """The first `want` places of a line; those of jobs that are elsewhere or gone are empty, and passed over."""
@@ -181,6 +244,8 @@ class World:
                 line = self.ready[self.home[job]]
                 if member in (line[-1], line[0]):
                     line.remove(member)
+                    if self._bound(queue):
+                        self.roomy.add(queue)
                 else:
                     self.ghosts[job] = self.home[job]
                 return "ok", [member]
@@ -279,7 +344,7 @@ class World:
         for line in self.delayed.values():
             for member in self._due(line):
                 del line[member]
-                self._stand(None, member)
+                self._line_up(member)
         for line in self.parked.values():
             for member in self._due(line):
                 del line[member]
@@ -377,7 +442,7 @@ class World:
         state, line, member = self.place(job)
         if state in ("dead", "delayed"):
             del line[member]
-            self._stand(None, member)
+            self._line_up(member)
         if state == "dead":
             for row in (self.records, self.attempts, self.losses):
                 row.pop(job, None)
@@ -392,6 +457,8 @@ class World:
         gone = sum(job in self.bodies for job in standing)
         for job in standing:
             self._forget(job)
+        if jobs and self._bound(route_queue(route)):
+            self.roomy.add(route_queue(route))
         return gone, 0
 
     def pause(self, queue: str) -> bool:
@@ -413,6 +480,16 @@ class World:
 def _written(epoch: str, member: bytes, task: str, jobs: Members) -> bytes:
     head = f"{len(epoch):5}{len(member):5}{len(task):5}{epoch}"
     return b"".join([head.encode(), member, task.encode(), *jobs])
+
+
+def level_of(route: str) -> int:
+    """1 is the highest level, 10 the lowest."""
+    return 10 - int([*route.split(":"), str(DEFAULT_PRIORITY)][2])
+
+
+def following(places: list[int], last: int) -> int:
+    """The first of `places` behind `last`, or else the first of all."""
+    return min([place for place in places if place > last] or places)
 
 
 def queue_of(member: bytes) -> str:

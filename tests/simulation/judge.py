@@ -25,6 +25,7 @@ from typing import Any
 from taskq.broker.call import Call
 from taskq.broker.calls import LOSS_LIMIT
 from taskq.broker.keys import member_id, member_route, route_queue
+from taskq.broker.records import Full
 from taskq.results import ASK_AGAIN_AFTER
 from taskq_workers.obituaries import LOST, UNKNOWN
 from tests.simulation.child import LEASE, Child
@@ -161,8 +162,13 @@ class Judge:
         if see:
             see(letter, call.args, value)
 
-    def _enqueue(self, letter: Letter, args: Sequence[Any], stored: int) -> None:
-        _, delay, _, *pairs = args
+    def _enqueue(self, letter: Letter, args: Sequence[Any], answer: int | Full) -> None:
+        _, delay, _, _, *pairs = args
+        if isinstance(answer, Full):
+            self.check(delay == "" and answer.length >= answer.bound, "refused though there was room", answer)
+            pairs, stored = pairs[: 2 * answer.dealt], answer.stored
+        else:
+            stored = answer
         fresh = [job for job in pairs[::2] if self._is_new(job)]
         self.check(stored <= len(fresh), "stored though it has a life", letter.line.owner, pairs[::2])
         if stored < len(fresh):  # the empty place of a deleted job stands in another line, and its name is refused
@@ -401,4 +407,5 @@ class Judge:
 def leftovers(network: Network) -> set[str]:
     """Rows that still hold something when all dead letters are deleted."""
     stays = {"result", "reply", "wake", "poke", "queues", "levels", "schema", "stats", "workers", "worker", "clock"}
+    stays |= {"turns", "terms", "room"}
     return {row for row, keys in take_census(network.broker, network.link).items() if keys} - stays

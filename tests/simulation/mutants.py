@@ -52,23 +52,24 @@ HELD = ("if redis.call('ZSCORE', held, member) then", "if true then")
 KNOWN = ("if redis.call('EXISTS', RESULT .. id) == 0 then", "if true then")
 NEW = ("elseif store(id, ARGV[i + 1]) == 1 then", "elseif redis.call('HSET', JOBS, id, ARGV[i + 1]) then")
 GUARD = ("if stamp - last > tonumber(ARGV[2]) or stamp < last then", "if false then")
-OPEN = ("redis.call('HEXISTS', CONFIG .. queue, 'paused') == 0", "true")
+OPEN = ("not known or redis.call('HEXISTS', CONFIG .. queue, 'paused') == 0", "true")
+LEASED = ("2 + 2 * lanes, lease_of(epoch), {}", "2 + 2 * lanes, 'ok', {}")
 MUTANTS = {
     "a commit that does not ask whether the job is held": Mutant(
-        "accepted", 5, 1600, [("commit", "local mine = holds[(i + 2) / 4]", "local mine = true")]
+        "accepted", 34, 600, [("commit", "local mine = holds[(i + 2) / 4]", "local mine = true")]
     ),
-    "a retry that does not ask whether the job is held": Mutant("accepted", 3, 2500, [("retry", *HELD)]),
+    "a retry that does not ask whether the job is held": Mutant("accepted", 36, 1800, [("retry", *HELD)]),
     "a process that does not compare its books": Mutant("before it knew", 13, 400, unruly=frozenset({"adopt"})),
-    "a claim that is sent again": Mutant("before it knew", 3, 1900, unruly=frozenset({"claim once"})),
+    "a claim that is sent again": Mutant("before it knew", 22, 1600, unruly=frozenset({"claim once"})),
     "an enqueue that stores what it has stored": Mutant(
         "it has a life", 2, 400, [("enqueue", *KNOWN), ("enqueue", *NEW)]
     ),
     "a victim that is forgotten while it holds jobs": Mutant(
-        "held by nobody", 21, 4100, [("reap", "if left == 0 then", "if true then")]
+        "held by nobody", 58, 4100, [("reap", "if left == 0 then", "if true then")]
     ),
     "a heartbeat that takes an outage for deaths": Mutant("it was not silent", 10, 1100, [("heartbeat", *GUARD)]),
     "a claim that does not ask for the lease": Mutant(
-        "jobs for the dead", 13, 300, [("claim", *LEASE), ("unpark", *LEASE)]
+        "jobs for the dead", 13, 300, [("claim", *LEASED), ("unpark", *LEASE)]
     ),
     "a claim that does not ask whether the queue is paused": Mutant("a paused queue", 3, 1100, [("claim", *OPEN)]),
 }

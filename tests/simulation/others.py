@@ -9,8 +9,9 @@ from typing import Any
 from taskq.broker import calls
 from taskq.broker.broker import LONGEST_PAUSE, PATIENCE
 from taskq.broker.call import Call
-from taskq.broker.keys import SOLO
+from taskq.broker.keys import SOLO, route_queue
 from taskq.broker.reconnect import Reconnect
+from taskq.broker.records import Full
 from taskq.ids import named_id
 from taskq.results import ASK_AGAIN_AFTER, BLOCK
 from tests.simulation.child import QUEUES
@@ -19,6 +20,7 @@ from tests.simulation.loop import FOREVER, Acts, Nap, Process
 from tests.simulation.network import LATEST, Line, Lost, Network
 
 ROUTES = ("default:io", "default:io", "default:io:9", "default:async", "mail:io", "mail:async:1")
+TERMS = {"mail": "lifo 12"}
 NAMES = 40
 CROWD, CROWDED = 150, "default:async"
 """More jobs than a reaper takes back in one call, and where one process may hold them all."""
@@ -67,10 +69,11 @@ class Producer:
             self._jobs.extend((job, route) for job in ids[:3])
             pairs = [(job, Plan.draw(chance).body()) for job in ids]
             try:
-                yield from run(self._line, calls.enqueue(route, pairs, delay=draw_delay(chance)))
+                terms = TERMS.get(route_queue(route), "")
+                stored = yield from run(self._line, calls.enqueue(route, pairs, delay=draw_delay(chance), terms=terms))
             except Lost:
                 continue
-            self._heard(ids)
+            self._heard(ids[: stored.dealt] if isinstance(stored, Full) else ids)
 
     def _draw(self, named: bool) -> tuple[str, list[bytes]]:
         """A name has one route: an operator knows a job by both."""

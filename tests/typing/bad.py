@@ -76,6 +76,9 @@ add.options(priority="high")  # E: arg-type
 add.options(prio=1)  # E: call-arg
 add.options(job_id=7)  # E: arg-type
 add.options(1)  # E: call-arg
+add.options(queue_timeout=[1])  # E: arg-type
+app.queue("mail", order="newest")  # E: arg-type
+app.queue("mail", max_length="10")  # E: arg-type
 
 
 app.task(pool="gpu")  # E: call-overload

@@ -51,6 +51,7 @@ async def bare_async() -> str:
     return ""
 
 
+assert_type(app.queue("mail", order="lifo", max_length=1000), str)
 assert_type(bare.enqueue(), Job[str])
 assert_type(bare_async.enqueue(), Job[str])
 

@@ -159,6 +159,13 @@ def test_a_queue_has_a_state_in_a_few_words(values: dict[str, Any], state: str) 
     assert state_of(line, NOW) == state
 
 
+@pytest.mark.parametrize(("ready", "state"), [(2, ""), (3, "full (3)"), (5, "full (3)")])
+def test_a_bounded_queue_without_room_says_so(ready: int, state: str) -> None:
+    (line,) = picture([row(ready=ready, terms="lifo 3")], [worker()], NOW)
+    assert (line.order, line.max_length) == ("lifo", 3)
+    assert state_of(line, NOW) == state
+
+
 def test_a_queue_with_jobs_and_without_workers_says_so() -> None:
     (line,) = picture([row(ready=1)], [], NOW)
     assert state_of(line, NOW) == "no worker"

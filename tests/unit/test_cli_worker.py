@@ -167,6 +167,16 @@ def test_a_url_counts_for_the_worker_only_as_a_flag(worker: Runs) -> None:
     assert worker.order("--url", "redis://flag", "--", "-A", "shop").url == "redis://flag"
 
 
+@pytest.mark.parametrize("text", ["a=6,b=1", " a = 6 , b=1 "])
+def test_queues_may_have_weights(worker: Runs, here: Path, text: str) -> None:
+    for settings in (worker.settings("--queues", text), worker.settings(TASKQ_QUEUES=text)):
+        assert (settings.queues, settings.names) == (("a=6", "b=1"), ("a", "b"))
+    project(here, f'queues = "{text}"')
+    assert worker.settings().queues == ("a=6", "b=1")
+    project(here, 'queues = ["a=6", "b=1"]')
+    assert worker.settings().queues == ("a=6", "b=1")
+
+
 # What cannot be used
 
 
@@ -179,6 +189,14 @@ def test_a_url_counts_for_the_worker_only_as_a_flag(worker: Runs) -> None:
         ("--grace soon", {}, "--grace: duration 'soon' is not a duration\n  hint: seconds, a timedelta, or"),
         ("--log-format pretty", {}, "--log-format: 'pretty' is not one of 'auto', 'console', 'json'\n"),
         ("--queues a,,b", {}, "--queues: queue '' cannot be used\n  hint: 1 to 100 of the characters"),
+        (
+            "--queues a=6,b",
+            {},
+            "--queues: cannot serve queue 'b' without a weight beside 'a=6'\n  hint: a weight for each",
+        ),
+        ("--queues a=0", {}, "--queues: weight of queue 'a' is '0'\n  hint: a whole number from 1 to 1000\n"),
+        ("--queues =6", {}, "--queues: queue '' cannot be used\n"),
+        ("", {"TASKQ_QUEUES": "a=x"}, "TASKQ_QUEUES: weight of queue 'a' is 'x'\n"),
         ("--max-jobs -1", {}, "--max-jobs: max_jobs is -1\n  hint: at least 0"),
         ("--max-rss much", {}, "--max-rss: size 'much' is not a size\n  hint: bytes, or '800K', '512M', '2G'"),
         ("--max-rss 512", {}, "--max-rss: max_rss is 512 bytes\n  hint: at least 16M, as in 512M or 2G; 0: any"),
@@ -204,6 +222,7 @@ def test_a_bad_value_is_told_with_its_source(worker: Runs, flags: str, env: dict
         ("async = 0", "[tool.taskq] async in pyproject.toml: coroutines is 0\n"),
         ("queues = 5", "[tool.taskq] queues in pyproject.toml: 5 is not a list of names\n"),
         ('queues = ["a b"]', "[tool.taskq] queues in pyproject.toml: queue 'a b' cannot be used\n"),
+        ('queues = ["a=2", "a=3"]', "[tool.taskq] queues in pyproject.toml: cannot serve queue 'a' with two weights\n"),
         ("queues = []", "[tool.taskq] queues in pyproject.toml: cannot work on no queue\n  hint: --queues default"),
         (
             "thraeds = 3",

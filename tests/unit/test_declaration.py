@@ -218,7 +218,7 @@ def test_a_size_limit_is_between_one_byte_and_sixteen_megabytes(limit: int) -> N
 
 
 def options(before: Options | None = None, **changes: Any) -> Options:
-    none: dict[str, Any] = dict.fromkeys(("delay", "eta", "queue", "priority", "job_id"))
+    none: dict[str, Any] = dict.fromkeys(("delay", "eta", "queue", "priority", "job_id", "queue_timeout"))
     return make_options(before or Options(), **(none | changes))
 
 

@@ -158,7 +158,8 @@ def _describe(assignment: Assignment) -> dict[str, Any]:
         "pid": os.getpid(),
         "supervisor": assignment.supervisor,
         "number": assignment.number,
-        "queues": ",".join(settings.queues),
+        "queues": ",".join(settings.names),
+        **({"weights": ",".join(settings.queues)} if settings.queues != settings.names else {}),
         "slots": "solo" if assignment.solo else f"{settings.threads} io + 1 cpu + {settings.coroutines} async",
         "app": assignment.app,
         "version": __version__,
@@ -210,7 +211,12 @@ class Child:
         self._loop = AsyncLane(rows["async"], shop, home.loop)
         self._probe = Probe(meter, self._loop)
         self._exchange = Exchange(
-            Identity(assignment.epoch, assignment.settings.queues, Limits(self._limits(), self._declaration_of)),
+            Identity(
+                assignment.epoch,
+                assignment.settings.names,
+                Limits(self._limits(), self._declaration_of),
+                assignment.settings.queues,
+            ),
             home.broker,
             self._lanes(rows, shop),
             self._outcomes,

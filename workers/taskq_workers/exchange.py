@@ -72,11 +72,12 @@ class Door:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who fetches, and from where; and which tasks have a limit."""
+    """Who fetches, and from where; which tasks have a limit. `served`: the queues with their weights, if any."""
 
     epoch: str
     queues: tuple[str, ...]
     limits: Limits = field(default_factory=Limits)
+    served: tuple[str, ...] = ()
 
 
 class Host(Protocol):
@@ -204,7 +205,8 @@ class Exchange:
         return {name: room for name, room in rooms.items() if room > 0}
 
     def _claim(self, wants: dict[str, int]) -> Call[Claim]:
-        return calls.claim(self._identity.epoch, self._numbers(sum(wants.values())), wants, self._identity.queues)
+        queues = self._identity.served or self._identity.queues
+        return calls.claim(self._identity.epoch, self._numbers(sum(wants.values())), wants, queues)
 
     def _numbers(self, count: int) -> int:
         """The first of `count` numbers in claim order; used up even where the answer is lost."""

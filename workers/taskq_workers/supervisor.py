@@ -179,7 +179,7 @@ class Supervisor:
             self._ask("promote", calls.promote(UNKNOWN), self._promoted)
         if now >= self._times.burst:
             self._times.burst = now + BURST_LOOK
-            self._ask("pending", calls.pending(self._settings.queues), self._looked)
+            self._ask("pending", calls.pending(self._settings.names), self._looked)
         lines.courier.go()
         if not self._stopping:
             solos = sum(child.berth.solo for child in self._crew.children)

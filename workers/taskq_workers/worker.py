@@ -85,7 +85,7 @@ def greet(order: Order, introduction: Message, refused: Callable[[TaskqError], o
 
     courier = Courier(broker, SYSTEM_CLOCK, order.settings.patience, troubled)
     limits = {task["name"]: task["concurrency"] for task in introduction["tasks"] if "concurrency" in task}
-    return Lines(courier, Bell(broker, order.settings.queues, SYSTEM_CLOCK), limits)
+    return Lines(courier, Bell(broker, order.settings.names, SYSTEM_CLOCK), limits)
 
 
 def announce(order: Order, introduction: Message) -> None:

@@ -5,8 +5,8 @@
 -- ARGV: 1 epoch, 2 member of the job that waits, 3 its task, 4 how many queues Q, then Q queues, then id, route, ... (up to 100)
 -- returns: {'ok', members, bodies, {index, history, losses, ...}} as claim does, with one job or none; {'expired'}; {'fenced'};
 --          {'cycle', id, task, id, task, ...} from the job that waits to one that waits for it
--- uses: ready jobs held dead delayed parked result attempts losses cancelled waits workers fenced config
--- include: allow_oom now route locate lease whole troubled cycle
+-- uses: ready jobs held dead delayed parked result attempts losses cancelled waits workers fenced config terms room
+-- include: allow_oom now route locate lease whole terms room troubled cycle
 local epoch, waiter = ARGV[1], ARGV[2]
 local lease = lease_of(epoch)
 if lease == 'fenced' or not redis.call('ZSCORE', HELD .. epoch, waiter) then return {'fenced'} end
@@ -24,8 +24,12 @@ end
 
 local function vacate(member)
   local line = READY .. route_of(member)
-  if redis.call('LINDEX', line, -1) == member then return redis.call('RPOP', line) end
-  if redis.call('LINDEX', line, 0) == member then return redis.call('LPOP', line) end
+  for index, pop in pairs({[0] = 'LPOP', [-1] = 'RPOP'}) do
+    if redis.call('LINDEX', line, index) == member then
+      redis.call(pop, line)
+      return make_room((split(route_of(member))))
+    end
+  end
   redis.call('HSET', CANCELLED, id_of(member), route_of(member))
 end
 

@@ -2,9 +2,7 @@
 -- ARGV: 1 queue
 -- returns: 1 where it was paused
 -- uses: ready config wake levels
--- include: allow_oom ring lines
+-- include: allow_oom ring lines baton
 local paused = redis.call('HDEL', CONFIG .. ARGV[1], 'paused')
-for _, lane in ipairs(LANES) do
-  if redis.call('EXISTS', unpack(lines(ARGV[1], lane))) > 0 then ring(ARGV[1], lane) end
-end
+for _, lane in ipairs(LANES) do pass_on(ARGV[1], lane) end
 return paused

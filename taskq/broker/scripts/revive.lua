@@ -1,8 +1,8 @@
 -- revive: put dead jobs back in line with a clean slate, and delayed ones at once.
 -- ARGV: 1.. id, route, ...
 -- returns: for each job the state it was in: it is in line again if that is dead or delayed
--- uses: ready jobs result dead delayed parked held workers fenced attempts losses cancelled wake config
--- include: route line ring stand locate
+-- uses: ready jobs result dead delayed parked held workers fenced attempts losses cancelled wake config terms
+-- include: route line ring stand locate whole terms
 local states = {}
 for i = 1, #ARGV, 2 do
   local id = ARGV[i]
@@ -13,7 +13,8 @@ for i = 1, #ARGV, 2 do
       redis.call('HDEL', ATTEMPTS, id)
       redis.call('HDEL', LOSSES, id)
     end
-    stand('RPUSH', member)
+    local push = terms(split(line_of(member)))
+    stand(push, member)
     redis.call('ZREM', key, member)
   end
   states[#states + 1] = state
