@@ -53,6 +53,8 @@ def waits_behind(session: Session, target: Target, found: Located) -> int | None
         task = decode_job(found.body, HARD_LIMIT).task.removesuffix(SUFFIX)
     except MalformedJob:
         return None
+    if not task.isprintable():  # no task can have such a name, nor a limit; half a character could not even be a key
+        return None
     key = keys.full_key(keys.prefix(session.target()[1]), "limited", task)
     return session.ask(calls.rank(key, target.id + keys.raw(target.route)))
 
