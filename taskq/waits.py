@@ -96,6 +96,18 @@ class Wait:
                 break
         return chosen
 
+    def windows(self, most: int) -> int:
+        """How many times `members` has to be called to see all of them."""
+        return -(-len(self._turn) // most)
+
+    def awaits(self, job_id: bytes) -> bool:
+        """Is this one of them, and has no outcome yet?"""
+        future = self._by_id.get(job_id)
+        return future is not None and not future.done()
+
+    def wants(self, member: bytes) -> bool:
+        return self.awaits(member[:ID_BYTES])
+
     def deliver(self, job_id: bytes, record: bytes) -> None:
         """The outcome of one of them, which ended in this process; b"" where its task stores none."""
         self._mailbox.resolve(job_id, record)
@@ -143,9 +155,9 @@ class _Outside:
             pass
 
 
-_OUTSIDE = _Outside()
+OUTSIDE = _Outside()
 
 
 def place() -> Place:
     """Where the caller waits: a job's place in its worker, or anywhere else."""
-    return cast("Place | None", running.get()) or _OUTSIDE
+    return cast("Place | None", running.get()) or OUTSIDE

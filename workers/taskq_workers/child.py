@@ -14,6 +14,7 @@ import signal
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate, pairwise
 from typing import Any
 
 from taskq import __version__, exit_codes
@@ -34,7 +35,8 @@ from taskq_workers.admission import Limits
 from taskq_workers.board import Board, Tally
 from taskq_workers.channel import Channel, Message
 from taskq_workers.exchange import Exchange, Fenced, Identity
-from taskq_workers.lanes import AsyncLane, Lane, Shop, SoloLane, ThreadLane
+from taskq_workers.joining import Joiner
+from taskq_workers.lanes import AsyncLane, Shop, SoloLane, ThreadLane
 from taskq_workers.lifespans import LifespanFailed, Lifespans
 from taskq_workers.limits import Watch
 from taskq_workers.lines import log_outcome, tell_trouble
@@ -46,6 +48,8 @@ from taskq_workers.probe import Probe
 from taskq_workers.reporter import Reporter
 from taskq_workers.runner import Runner, declaration_of
 
+SPARE_THREADS, SPARE_COROUTINES = 64, 1000
+"""How deep jobs may wait for one another where each runs beside the one before: coroutines for threads, and so on."""
 SOLO_REST = 10.0
 """Seconds that a solo child waits for more."""
 
@@ -65,15 +69,19 @@ class Assignment:
 
 
 def rows_for(settings: WorkerSettings, solo: bool) -> dict[str, range]:
-    """The places on the board, by lane."""
+    """The places on the board, by lane; the spare ones are for jobs beside those that wait."""
     if solo:
         return {"io": range(1), "async": range(1, 2)}
-    threads = settings.threads
-    return {
-        "io": range(threads),
-        "cpu": range(threads, threads + 1),
-        "async": range(threads + 1, threads + 1 + settings.coroutines),
+    counts = {
+        "io": settings.threads,
+        "cpu": 1,
+        "async": settings.coroutines,
+        "spare io": settings.threads + SPARE_THREADS,
+        "spare cpu": 1 + SPARE_THREADS,
+        "spare async": settings.coroutines + SPARE_COROUTINES,
     }
+    ends = [0, *accumulate(counts.values())]
+    return {name: range(*span) for name, span in zip(counts, pairwise(ends), strict=True)}
 
 
 def run_child(assignment: Assignment, board: Board, channel: Channel, log: Any) -> int:
@@ -208,21 +216,14 @@ class Child:
             meter,
         )
         rows = rows_for(assignment.settings, assignment.solo)
-        self._loop = AsyncLane(rows["async"], shop, home.loop)
+        self._loop = AsyncLane(rows["async"], shop, home.loop, rows.get("spare async", ()))
         self._probe = Probe(meter, self._loop)
-        self._exchange = Exchange(
-            Identity(
-                assignment.epoch,
-                assignment.settings.names,
-                Limits(self._limits(), self._declaration_of),
-                assignment.settings.queues,
-            ),
-            home.broker,
-            self._lanes(rows, shop),
-            self._outcomes,
-            self._clock,
-            self,
-        )
+        lanes, limits = self._lanes(rows, shop), Limits(self._limits(), self._declaration_of)
+        queues = assignment.settings.queues
+        identity = Identity(assignment.epoch, assignment.settings.names, limits, queues)
+        self._exchange = Exchange(identity, home.broker, lanes, self._outcomes, self._clock, self)
+        shared = {name: lane for name, lane in lanes.items() if not isinstance(lane, SoloLane)}
+        shop.runner.host = Joiner(identity, app, shop, shared, self._exchange.picks, self._clock)
 
     def run(self) -> int:
         try:
@@ -240,11 +241,11 @@ class Child:
         self._exchange.tell(self._reporter.rest())
         return exit_codes.OK
 
-    def _lanes(self, rows: dict[str, range], shop: Shop) -> dict[str, Lane]:
-        thread = ThreadLane("io", rows["io"], shop)
+    def _lanes(self, rows: dict[str, range], shop: Shop) -> dict[str, ThreadLane | AsyncLane | SoloLane]:
         if self._assignment.solo:
-            return {SOLO: SoloLane(thread, self._loop, self._is_async)}
-        return {"io": thread, "cpu": ThreadLane("cpu", rows["cpu"], shop), "async": self._loop}
+            return {SOLO: SoloLane(ThreadLane("io", rows["io"], shop), self._loop, self._is_async)}
+        threads = {name: ThreadLane(name, rows[name], shop, rows[f"spare {name}"]) for name in ("io", "cpu")}
+        return {**threads, "async": self._loop}
 
     def _declaration_of(self, body: bytes) -> Declaration | None:
         try:

@@ -15,7 +15,7 @@ did not know of is given back.
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -34,6 +34,7 @@ from taskq_workers.budget import MOST_AHEAD, Budget
 from taskq_workers.commits import commits
 from taskq_workers.lanes import Lane
 from taskq_workers.outcomes import Outcomes, Settled
+from taskq_workers.picks import Picks
 from taskq_workers.waiting import readable
 
 BLOCK = 2.0
@@ -97,7 +98,7 @@ class Exchange:
         self,
         identity: Identity,
         broker: Broker,
-        lanes: dict[str, Lane],
+        lanes: Mapping[str, Lane],
         outcomes: Outcomes,
         clock: Clock,
         host: Host,
@@ -107,6 +108,7 @@ class Exchange:
             name: Desk(lane, Budget(lane.slots, 0 if name == SOLO else MOST_AHEAD)) for name, lane in lanes.items()
         }
         self._outcomes = outcomes
+        self.picks = Picks()
         self._link, self._door = Link(broker), Door(Link(broker))
         self._held: dict[bytes, Claimed] = {}
         self._admission = Admission(identity.epoch, identity.limits)
@@ -125,7 +127,7 @@ class Exchange:
     @property
     def idle(self) -> bool:
         """Does this process hold nothing, and is nothing on its way?"""
-        return not self._held and not self._door.promised
+        return not self._held and not self.picks and not self._door.promised
 
     def step(self, also: Sequence[Any] = ()) -> list[Any]:
         """One round. The answer is which of the files `also` can be read. Raises Fenced."""
@@ -171,6 +173,7 @@ class Exchange:
             self._admission.forget(batch)
             for settled in batch:
                 self._held.pop(settled.member, None)
+                self.picks.drop(settled.member)
             self._host.written(batch, {member for dropped in replies for member in dropped})
             if wants:
                 (claim,) = values(answers[len(before) + len(requests) :])
@@ -201,6 +204,8 @@ class Exchange:
         return self._rooms(open_lanes)
 
     def _rooms(self, desks: dict[str, Desk]) -> dict[str, int]:
+        for desk in desks.values():
+            desk.budget.slots = desk.lane.slots  # some may be lent
         rooms = {name: min(desk.budget.room(), MOST_CLAIMED) for name, desk in desks.items()}
         return {name: room for name, room in rooms.items() if room > 0}
 
@@ -293,7 +298,7 @@ class Exchange:
         (found,) = values(self._link.exchange(adopt, *self._host.report())[:1])  # no job waits for a report
         self._compared = now
         self._succeeded()
-        strangers = [member for member in found.held if member not in self._held]
+        strangers = [member for member in found.held if member not in self._held and member not in self.picks]
         if strangers:
             values(self._link.exchange(calls.give_back(self._identity.epoch, strangers)))
         self._unpark(found)

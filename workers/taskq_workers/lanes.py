@@ -12,10 +12,11 @@ import asyncio
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from contextvars import Context
 from dataclasses import dataclass, field
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol, cast
 
@@ -64,30 +65,69 @@ class Shop:
         self._settle(run, row, outcome)
 
     def _settle(self, run: Run, row: int, outcome: Outcome) -> None:
-        self.outcomes.put(self.runner.settle(run, outcome))
+        settled = self.runner.settle(run, outcome)
+        self.outcomes.put(settled)
         self.board.end(row)
+        if run.told is not None:
+            run.told(settled)
 
     def limit(self, run: Run, row: int, ticket: Ticket, interrupt: Callable[[], object]) -> None:
         """Begin a job whose task has a timeout."""
-        timeout = run.timeout or 0.0
-        self.begin(run, row, self.watch.guard(row, timeout, ticket, interrupt, lambda: self._abandon(run, row)))
+        run.ticket, abandon = ticket, partial(self._abandon, run, row)
+        self.begin(run, row, self.watch.guard(ticket, run.timeout or 0.0, ticket, interrupt, abandon))
 
     def _abandon(self, run: Run, row: int) -> None:
+        """Its thread is lost, also to the jobs below it."""
         self.meter.drop(row)
         self._settle(run, row, self.runner.late(run))
+        below = run.below
+        while below is not None:
+            if below.ticket is None or below.ticket.take("watch"):
+                self._settle(below, row, self.runner.stranded(below, run))
+            below = below.below
         self.retire(f"{run.envelope.task} did not stop at its time limit")
+
+    @contextmanager
+    def sheltered(self, run: Run, row: int) -> Iterator[None]:
+        """Inside, another job may run in the place of `run`, out of reach of its limits."""
+        ticket, deadline = run.ticket, 0.0
+        if ticket is not None:
+            ticket.shelter()
+        try:
+            yield
+        finally:
+            if ticket is not None:
+                deadline = self.watch.resume(ticket)
+            self.begin(run, row, deadline)
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A thread of a lane, and its place on the board."""
+
+    lane: ThreadLane
+    row: int
+    thread: int
 
 
 class ThreadLane:
-    """`threads` slots, each a thread that runs one job after another. `rows`: their places on the board."""
+    """Some slots, each a thread that runs one job after another. `rows`: their places on the board.
 
-    def __init__(self, name: str, rows: range, shop: Shop):
+    `spare`: places for threads beyond the slots: for jobs beside those that wait.
+    """
+
+    def __init__(self, name: str, rows: range, shop: Shop, spare: Iterable[int] = ()):
         self.slots = len(rows)
-        self._shop = shop
-        self._inbox: SimpleQueue[Claimed] = SimpleQueue()
-        work = self._work_cpu if name == "cpu" else self._work
+        self._most = 2 * self.slots
+        self._name, self._shop = name, shop
+        self._inbox: SimpleQueue[Claimed | None] = SimpleQueue()
+        self._spare = deque(spare)
         for row in rows:
-            threading.Thread(target=or_die, args=(work, row), name=f"taskq-{name}-{row}", daemon=True).start()
+            self._open(row, self._work)
+
+    def _open(self, row: int, work: Callable[..., object], *args: Any) -> None:
+        name = f"taskq-{self._name}-{row}"
+        threading.Thread(target=or_die, args=(work, row, *args), name=name, daemon=True).start()
 
     def start(self, jobs: Sequence[Claimed]) -> None:
         for job in jobs:
@@ -95,59 +135,99 @@ class ThreadLane:
 
     def withdraw(self) -> list[Claimed]:
         """The jobs that no slot has started; the lane forgets them."""
-        jobs = []
+        found: list[Claimed | None] = []
         with suppress(Empty):
             while True:
-                jobs.append(self._inbox.get_nowait())
+                found.append(self._inbox.get_nowait())
+        jobs = [job for job in found if job is not None]
+        for _ in range(len(found) - len(jobs)):
+            self._inbox.put(None)
         return jobs
 
+    def find(self, wanted: Callable[[bytes], bool]) -> Claimed | None:
+        """A job that no slot has started and whose member is `wanted`: it is the caller's now."""
+        jobs = [] if self._inbox.empty() else self.withdraw()
+        found = next((job for job in jobs if wanted(job.member)), None)
+        self.start([job for job in jobs if job is not found])
+        return found
+
+    # More threads than slots
+
+    def lend(self) -> bool:
+        """Have one slot more, for as long as the job of another one waits; False where there are too many already."""
+        if self.slots >= self._most or not self._spare:
+            return False
+        self.slots += 1
+        self._open(self._spare.popleft(), self._work)
+        self._shop.outcomes.wake()
+        return True
+
+    def take_back(self) -> None:
+        """That job goes on: the next thread without a job ends."""
+        self.slots -= 1
+        self._inbox.put(None)
+
+    def beside(self, run: Run) -> bool:
+        """Run this job in a thread of its own; False where there are too many already."""
+        try:
+            self._open(self._spare.popleft(), self._once, run)
+        except IndexError:
+            return False
+        return True
+
+    def _once(self, row: int, run: Run) -> None:
+        self.perform(run, Slot(self, row, threading.get_ident()))
+        self._spare.append(row)
+
     def _work(self, row: int) -> None:
+        slot, runner, usual = Slot(self, row, threading.get_ident()), self._shop.runner, sys.getswitchinterval()
         self._shop.meter.sit(row)
-        while True:
-            job = self._inbox.get()
-            self._run(job, row)
+        while (job := self._inbox.get()) is not None:
+            if self._name == "cpu":
+                sys.setswitchinterval(SWITCH_INTERVAL)
+            self.perform(runner.open(job), slot)
+            if self._name == "cpu":
+                sys.setswitchinterval(usual)
             del job
+        self._shop.meter.rise(row)
+        self._spare.append(row)
 
-    def _work_cpu(self, row: int) -> None:
-        self._shop.meter.sit(row)
-        usual = sys.getswitchinterval()
-        while True:
-            job = self._inbox.get()
-            sys.setswitchinterval(SWITCH_INTERVAL)
-            self._run(job, row)
-            sys.setswitchinterval(usual)
-            del job
-
-    def _run(self, job: Claimed, row: int) -> None:
-        run = self._shop.runner.open(job)
+    def perform(self, run: Run, slot: Slot) -> None:
+        """Run a job in this thread, whose slot that is, to its end."""
+        run.slot = slot
         if run.timeout is not None:
-            self._run_limited(run, row)
+            self._perform_limited(run, slot)
         else:
-            self._shop.begin(run, row)
-            self._shop.end(run, row, self._shop.runner.call(run))
+            self._shop.begin(run, slot.row)
+            self._shop.end(run, slot.row, self._shop.runner.call(run))
 
-    def _run_limited(self, run: Run, row: int) -> None:
-        shop, ticket, me = self._shop, Ticket(), threading.get_ident()
+    def _perform_limited(self, run: Run, slot: Slot) -> None:
+        shop, ticket, me = self._shop, Ticket(), slot.thread
         outcome = None
         try:
-            shop.limit(run, row, ticket, lambda: raise_in(me))
+            shop.limit(run, slot.row, ticket, lambda: raise_in(me))
             outcome = shop.runner.call(run)
             mine = close(ticket, me)
         except TimeLimit:  # set while the job was ending by itself, and raised behind its back; there is no second one
             mine = close(ticket, me)
         if mine:
-            shop.watch.release(row)
-            shop.end(run, row, outcome or shop.runner.late(run))
+            shop.watch.release(ticket)
+            shop.end(run, slot.row, outcome or shop.runner.late(run))
 
 
 class AsyncLane:
-    """Up to as many coroutines at a time as there are `rows`, on the event loop of the process."""
+    """Up to as many coroutines at a time as there are `rows`, on the event loop of the process.
 
-    def __init__(self, rows: range, shop: Shop, loop: Loop):
+    `spare`: places for coroutines beyond them: for jobs beside those that wait.
+    """
+
+    def __init__(self, rows: range, shop: Shop, loop: Loop, spare: Iterable[int] = ()):
         self.slots = len(rows)
+        self._most = 2 * self.slots
         self._shop = shop
         self._inbox: deque[Claimed] = deque()
-        self._rows = deque(rows)
+        self._rows, self._spare = deque(rows), deque(spare)
+        self._surplus = 0
         self._tasks: dict[asyncio.Task[Any], int] = {}
         self._loop = loop.loop
         self._turned = self._loop.time()
@@ -165,6 +245,45 @@ class AsyncLane:
             while True:
                 jobs.append(self._inbox.popleft())
         return jobs
+
+    def find(self, wanted: Callable[[bytes], bool]) -> Claimed | None:
+        """A job that no slot has started and whose member is `wanted`: it is the caller's now."""
+        found = next((job for job in list(self._inbox) if wanted(job.member)), None)
+        try:
+            self._inbox.remove(found)  # type: ignore[arg-type]
+        except ValueError:  # there is none, or it was withdrawn just now
+            return None
+        return found
+
+    # More coroutines than slots
+
+    def lend(self) -> bool:
+        """Have one slot more, for as long as the job of another one waits; False where there are too many already."""
+        if self.slots >= self._most or not self._spare:
+            return False
+        self.slots += 1
+        self._rows.append(self._spare.popleft())
+        self._launch()
+        self._shop.outcomes.wake()
+        return True
+
+    def take_back(self) -> None:
+        """That job goes on: the next slot that is free is no more."""
+        self.slots -= 1
+        self._surplus += 1
+
+    def beside(self, run: Run) -> bool:
+        """Run this job beside all others; False where there are too many already."""
+        try:
+            self._loop.call_soon_threadsafe(self._begin, run, self._spare.popleft(), self._spare)
+        except IndexError:
+            return False
+        return True
+
+    def _leave(self, row: int, home: deque[int]) -> None:
+        if self._surplus:
+            self._surplus, home = self._surplus - 1, self._spare
+        home.append(row)
 
     def last_turn(self) -> float:
         """When the loop was last seen to go round (monotonic). Asks it to show itself once more."""
@@ -186,11 +305,14 @@ class AsyncLane:
     def _launch(self) -> None:
         while self._inbox and self._rows:
             with suppress(IndexError):
-                or_die(self._begin, self._inbox.popleft(), self._rows.popleft())
+                or_die(self._start, self._inbox.popleft(), self._rows.popleft())
 
-    def _begin(self, job: Claimed, row: int) -> None:
+    def _start(self, job: Claimed, row: int) -> None:
+        self._begin(self._shop.runner.open(job), row, self._rows)
+
+    def _begin(self, run: Run, row: int, home: deque[int]) -> None:
         # A context of its own: this may run in the task of the job before.
-        task = self._loop.create_task(self._run(job, row), context=Context())
+        task = self._loop.create_task(self._run(run, row, home), context=Context())
         self._tasks[task] = row
         task.add_done_callback(self._ended)
 
@@ -198,14 +320,14 @@ class AsyncLane:
         if task in self._tasks:  # it did not come to its end
             or_die(task.result)
 
-    async def _run(self, job: Claimed, row: int) -> None:
-        shop, run = self._shop, self._shop.runner.open(job)
+    async def _run(self, run: Run, row: int, home: deque[int]) -> None:
+        shop, run.slot = self._shop, self
         if run.timeout is not None:
             await self._run_limited(run, row)
         else:
             shop.begin(run, row)
             shop.end(run, row, await shop.runner.acall(run))
-        self._rows.append(row)
+        self._leave(row, home)
         self._launch()
         self._tasks.pop(cast("asyncio.Task[None]", asyncio.current_task()), None)
 
@@ -215,7 +337,7 @@ class AsyncLane:
         shop.limit(run, row, ticket, lambda: self._loop.call_soon_threadsafe(task.cancel))
         outcome = await shop.runner.acall(run)
         if ticket.take("job"):
-            shop.watch.release(row)
+            shop.watch.release(ticket)
             shop.end(run, row, shop.runner.late(run) if ticket.interrupted and isinstance(outcome, Failed) else outcome)
 
 

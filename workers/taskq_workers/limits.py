@@ -24,12 +24,13 @@ HARD_AFTER = 5.0
 class Ticket:
     """The right to say how a job ended: the job itself takes it, or the watch that abandons it, whoever is first."""
 
-    __slots__ = ("_lock", "_owner", "interrupted")
+    __slots__ = ("_lock", "_owner", "interrupted", "sheltered")
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._owner: str | None = None
         self.interrupted = False
+        self.sheltered = False
 
     def take(self, who: str) -> bool:
         """Is it now, or was it already, the ticket of `who`?"""
@@ -40,9 +41,18 @@ class Ticket:
     def interrupt(self, how: Callable[[], object]) -> None:
         """Do `how` if the job still runs; it cannot end meanwhile."""
         with self._lock:
-            if self._owner is None and not self.interrupted:
+            if self._owner is None and not self.interrupted and not self.sheltered:
                 self.interrupted = True
                 how()
+
+    def shelter(self) -> None:
+        """Nothing interrupts the job until `expose`: another one runs in its place. See `Watch.resume`."""
+        with self._lock:
+            self.sheltered = True
+
+    def expose(self) -> None:
+        with self._lock:
+            self.sheltered = False
 
 
 def close(ticket: Ticket, thread: int) -> bool:
@@ -69,7 +79,7 @@ def calm(thread: int) -> None:
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), None)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Guard:
     soft: float
     hard: float
@@ -78,6 +88,8 @@ class _Guard:
     abandon: Callable[[], object]
 
     def next(self) -> float:
+        if self.ticket.sheltered:
+            return float("inf")
         return self.hard if self.ticket.interrupted else self.soft
 
     def act(self, now: float) -> None:
@@ -93,18 +105,23 @@ class Watch:
 
     def __init__(self, clock: Clock):
         self._clock = clock
-        self._guards: dict[int, _Guard] = {}
+        self._guards: dict[object, _Guard] = {}
         self._wakes_at = float("inf")
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
     def guard(
-        self, row: int, timeout: float, ticket: Ticket, interrupt: Callable[[], object], abandon: Callable[[], object]
+        self,
+        key: object,
+        timeout: float,
+        ticket: Ticket,
+        interrupt: Callable[[], object],
+        abandon: Callable[[], object],
     ) -> float:
-        """From now on limit the job in slot `row` to `timeout` seconds. The answer is its hard deadline (monotonic)."""
+        """From now on limit the job that goes by `key` to `timeout` seconds; its hard deadline (monotonic)."""
         soft = self._clock.monotonic() + timeout
         with self._changed:
-            self._guards[row] = _Guard(soft, soft + HARD_AFTER, ticket, interrupt, abandon)
+            self._guards[key] = _Guard(soft, soft + HARD_AFTER, ticket, interrupt, abandon)
             if self._thread is None:
                 self._thread = threading.Thread(target=or_die, args=(self._run,), name="taskq-limits", daemon=True)
                 self._thread.start()
@@ -112,10 +129,24 @@ class Watch:
                 self._changed.notify()
         return soft + HARD_AFTER
 
-    def release(self, row: int) -> None:
-        """The job in slot `row` has ended."""
+    def release(self, key: object) -> None:
+        """The job has ended."""
         with self._changed:
-            self._guards.pop(row, None)
+            self._guards.pop(key, None)
+
+    def resume(self, key: object) -> float:
+        """The job goes on, after others have run in its place: its limits hold again. The answer is its hard deadline.
+
+        Where they have passed meanwhile, it is interrupted now, and has the usual time to clean up.
+        """
+        with self._changed:
+            guard = self._guards.get(key)
+            if guard is None:  # it was abandoned just before
+                return 0.0
+            guard.hard = max(guard.hard, self._clock.monotonic() + HARD_AFTER)
+            guard.ticket.expose()
+            self._changed.notify()
+            return guard.hard
 
     def _run(self) -> None:
         while True:
@@ -126,12 +157,11 @@ class Watch:
         with self._changed:
             while True:
                 now = self._clock.monotonic()
-                due = [row for row, guard in self._guards.items() if guard.next() <= now]
+                due = {key: guard for key, guard in self._guards.items() if guard.next() <= now}
                 if due:
-                    guards = [self._guards[row] for row in due]
-                    for row in due:
-                        if now >= self._guards[row].hard:
-                            del self._guards[row]
-                    return guards
+                    for key, guard in due.items():
+                        if now >= guard.hard:
+                            del self._guards[key]
+                    return [*due.values()]
                 self._wakes_at = min((guard.next() for guard in self._guards.values()), default=float("inf"))
                 self._changed.wait(None if self._wakes_at == float("inf") else self._wakes_at - now)

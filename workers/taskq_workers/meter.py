@@ -63,6 +63,10 @@ class Meter:
             with suppress(OSError):
                 self.seats[row] = Seat()
 
+    def rise(self, row: int) -> None:
+        """This thread ends, and slot `row` may be another one's."""
+        self.seats.pop(row, None)
+
     def begin(self, row: int, task: str, declaration: Declaration | None) -> None:
         """A job of this task begins in slot `row`, in this thread."""
         tally = self._tallies.get(task) or self._meet(declaration)

@@ -10,10 +10,10 @@ import inspect
 import os
 import random
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextvars import Context
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 from taskq import ids
 from taskq.broker.keys import member_id, member_lane, member_route, route_queue
@@ -33,7 +33,7 @@ from taskq.codec import (
     encode_record,
 )
 from taskq.declaration import RESULT_TTL, Declaration, module_name
-from taskq.errors import MalformedJob, NotSerializable, TaskqError, TimeLimit, TooLarge
+from taskq.errors import MalformedJob, NotSerializable, TaskqError, TimeLimit, TooLarge, WaitCycle
 from taskq.executor.chunks import chunk_declaration
 from taskq.job import CurrentJob, running
 from taskq.lifecycle import (
@@ -52,6 +52,8 @@ from taskq.lifecycle import (
 from taskq.retry import Backoff, Retry
 from taskq.tasks import Task
 from taskq.types import Types
+from taskq.waits import OUTSIDE, Left, Wait
+from taskq_workers.limits import Ticket
 from taskq_workers.outcomes import Settled
 
 TEXT_LIMIT, TRACEBACK_LIMIT = 2_000, 16_000
@@ -60,9 +62,20 @@ _NOTHING = Envelope(task="", args=(), kwargs={}, enqueued_at=0.0, route="")
 _BLANK: dict[str, Any] = {"task": "", "enqueued_at": 0.0, "started_at": 0.0, "seconds": 0.0, "attempt": 1, "worker": ""}
 
 
+class Host(Protocol):
+    """Whose slots jobs run in: it uses them while a job waits for others."""
+
+    def wait(self, run: Run, wait: Wait, ask: Callable[[], object], left: Left) -> Iterator[int]: ...
+    async def await_(self, run: Run, wait: Wait, ask: Callable[[], Awaitable[object]], left: Left) -> None: ...
+
+
 @dataclass(slots=True)
 class Run:
-    """One job on its way. Without `declaration` it cannot run here; `outcome` says why, where the task is known."""
+    """One job on its way. Without `declaration` it cannot run here; `outcome` says why, where the task is known.
+
+    `slot`, `ticket`: what its lane knows it by. Where another job waits for it: `told` hears how it ended, `below` is
+    that job, if this one runs in its thread, and `claimed` what it was before.
+    """
 
     member: bytes
     lane: str
@@ -74,6 +87,12 @@ class Run:
     started: float
     worker: str
     outcome: Malformed | Unknown | None = None
+    host: Host | None = None
+    slot: Any = None
+    ticket: Ticket | None = None
+    told: Callable[[Settled], object] | None = None
+    below: Run | None = None
+    claimed: Claimed | None = None
 
     @property
     def timeout(self) -> float | None:
@@ -91,6 +110,17 @@ class Run:
             fence=self.worker,
         )
 
+    # As `taskq.waits.Place`
+
+    def wait(self, wait: Wait, ask: Callable[[], object], left: Left) -> Iterator[int]:
+        return self.host.wait(self, wait, ask, left) if self.host else OUTSIDE.wait(wait, ask, left)
+
+    async def await_(self, wait: Wait, ask: Callable[[], Awaitable[object]], left: Left) -> None:
+        if self.host:
+            await self.host.await_(self, wait, ask, left)
+        else:
+            await OUTSIDE.await_(wait, ask, left)
+
 
 class Runner:
     """Runs jobs of `tasks`, with values of `types`, for the worker process `epoch`. `chance` draws from [0, 1)."""
@@ -107,6 +137,7 @@ class Runner:
     ):
         self._types = Types() if types is None else types
         self._tasks, self._epoch, self._size_limit, self._clock, self._chance = tasks, epoch, size_limit, clock, chance
+        self.host: Host | None = None
         self._copied = False
         os.register_at_fork(after_in_child=self._note_copy)
 
@@ -136,7 +167,19 @@ class Runner:
         except MalformedJob as error:
             outcome = Malformed(_own_error(error))
         lane = member_lane(claimed.member)
-        return Run(claimed.member, lane, envelope, declaration, count + 1, earlier, now, started, self._epoch, outcome)
+        return Run(
+            claimed.member,
+            lane,
+            envelope,
+            declaration,
+            count + 1,
+            earlier,
+            now,
+            started,
+            self._epoch,
+            outcome,
+            self.host,
+        )
 
     def call(self, run: Run) -> Outcome:
         """Call the task's function in this thread, in a context of its own: no context variable outlives a job."""
@@ -201,6 +244,11 @@ class Runner:
         """The outcome of a job that ran longer than its task allows."""
         return Failed(_late(run.envelope.task, run.timeout))
 
+    def stranded(self, run: Run, by: Run) -> Failed:
+        """The outcome of a job whose thread was lost to another one, for which it waited."""
+        text = f"its thread was lost: {by.envelope.task}, which it waited for, did not stop at its time limit"
+        return Failed(ErrorInfo(type="taskq.errors.WorkerLost", text=text, args=(text,)))
+
     def _returned(self, run: Run, value: Any) -> Outcome:
         """A value was returned: encode it here, so that what cannot travel is this job's failure."""
         took = max(0.0, self._clock.monotonic() - run.started)
@@ -216,7 +264,7 @@ class Runner:
             return RetryAsked(describe(error, self._types), error.delay)
         if isinstance(error, TimeLimit):
             return Failed(_late(declaration.name, declaration.timeout, _trace(error)))
-        again = isinstance(error, declaration.retry_on) and not isinstance(error, declaration.no_retry_on)
+        again = isinstance(error, declaration.retry_on) and not isinstance(error, (*declaration.no_retry_on, WaitCycle))
         return Failed(describe(error, self._types), final=not again)
 
     def _obituary(self, run: Run, error: ErrorInfo, took: float) -> bytes:

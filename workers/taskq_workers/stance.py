@@ -16,6 +16,7 @@ import resource
 import sys
 import threading
 import time
+from contextlib import suppress
 from functools import cache
 from typing import Literal
 
@@ -33,10 +34,17 @@ class Seat:
             raise OSError("this system does not tell what a thread does")
         self._clock = time.pthread_getcpuclockid(threading.get_ident())
         self._file = os.open(f"/proc/self/task/{threading.get_native_id()}/syscall", os.O_RDONLY | os.O_CLOEXEC)
+        self._cpu = 0.0
+
+    def __del__(self) -> None:
+        if hasattr(self, "_file"):
+            os.close(self._file)
 
     def cpu(self) -> float:
-        """Seconds of CPU that the thread has used."""
-        return time.clock_gettime(self._clock)
+        """Seconds of CPU that the thread has used, or had when it ended."""
+        with suppress(OSError):
+            self._cpu = time.clock_gettime(self._clock)
+        return self._cpu
 
     def stance(self) -> Stance:
         words = _peek(self._file).split(None, 2)

@@ -1,0 +1,273 @@
+"""What becomes of a slot while its job waits for other jobs: it runs them, or lends itself to others.
+
+    wait -> own?   a job that it waits for stands in this process already, before a slot is free for it
+         -> pick   one that stands in line in Redis is claimed, by its id
+              |
+              +-> here: in this thread, on top of the job that waits     (coroutines: in the event loop, in threads)
+              +-> none: the slot is lent to other jobs until an outcome comes; then, or after a while, it is tried again
+
+So a job never waits for a slot that it has itself. Time limits do not reach a job while another one runs on top of it:
+they are kept for its return.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Protocol
+
+from taskq import ids
+from taskq.broker import calls
+from taskq.broker.call import Call
+from taskq.broker.keys import member_id, member_lane, member_route
+from taskq.broker.records import Claimed, Pick
+from taskq.clock import Clock
+from taskq.errors import BrokerError, WaitCycle
+from taskq.lifecycle import Bury, Failed, Finish
+from taskq.waits import OUTSIDE, Left, Wait
+from taskq_workers.exchange import Identity
+from taskq_workers.lanes import Shop, Slot
+from taskq_workers.outcomes import Settled
+from taskq_workers.picks import Picks
+from taskq_workers.runner import Run, describe
+
+WINDOW = 32
+"""For how many jobs at once a line is looked through."""
+SOON, LATE = 0.05, 2.0
+"""Seconds until it is tried again whether one can be had: a job may have come back in line. Twice as many each time."""
+BRIEF = 0.005
+"""Seconds of waiting for which no slot is lent: a thread more costs as much."""
+
+
+class Joint(Protocol):
+    """A lane, as far as waiting goes."""
+
+    def start(self, jobs: Sequence[Claimed]) -> None: ...
+    def find(self, wanted: Callable[[bytes], bool]) -> Claimed | None: ...
+    def lend(self) -> bool: ...
+    def take_back(self) -> None: ...
+    def beside(self, run: Run) -> bool: ...
+
+
+class Office(Protocol):
+    """Who carries calls to Redis."""
+
+    def carry(self, call: Call[Pick]) -> Pick: ...
+    def acarry(self, call: Call[Pick]) -> Awaitable[Pick]: ...
+
+
+class _Turns:
+    """When it is tried whether a job can be had: not while one runs beside, and not all the time."""
+
+    def __init__(self, wait: Wait, left: Left, clock: Clock):
+        self._wait, self._left, self._clock = wait, left, clock
+        self._due, self._pause = 0.0, SOON
+        self._beside: bytes | None = None
+
+    def now(self) -> bool:
+        if self._beside is None:
+            return self._clock.monotonic() >= self._due
+        return not self._wait.awaits(self._beside)
+
+    def found(self, beside: bytes | None = None) -> None:
+        """One was found; it has ended, or runs `beside`."""
+        self._beside, self._due, self._pause = beside, 0.0, SOON
+
+    def found_none(self) -> None:
+        self._beside, self._due = None, self._clock.monotonic() + self._pause
+        self._pause = min(2 * self._pause, LATE)
+
+    def rest(self) -> float:
+        """Seconds until the next try, or until no time is left."""
+        left, due = self._left(), LATE if self._beside else self._due - self._clock.monotonic()
+        return max(0.0, due if left is None else min(due, left))
+
+    @property
+    def over(self) -> bool:
+        return self._wait.over or self._left() == 0
+
+
+class Joiner:
+    """What the jobs of one process do while they wait. A job that runs alone has no `lanes`: then nothing is claimed."""
+
+    def __init__(
+        self, identity: Identity, office: Office, shop: Shop, lanes: Mapping[str, Joint], picks: Picks, clock: Clock
+    ):
+        self._epoch, self._queues = identity.epoch, identity.queues if lanes else ()
+        self._office, self._shop, self._lanes, self._picks, self._clock = office, shop, lanes, picks, clock
+
+    # In a thread
+
+    def wait(self, run: Run, wait: Wait, ask: Callable[[], object], left: Left) -> Iterator[int]:
+        slot, turns, asked = run.slot, _Turns(wait, left, self._clock), False
+        if not isinstance(slot, Slot):  # a coroutine that blocks its loop
+            yield from OUTSIDE.wait(wait, ask, left)
+            return
+        wait.watch()
+        try:
+            while not turns.over:
+                if not (turns.now() and self._help(run, slot, wait, turns)):
+                    if not asked:
+                        asked = True
+                        ask()
+                    number = self._rest(slot, wait, turns.rest())
+                    if number is not None:
+                        yield number
+            while (number := wait.next()) is not None:
+                yield number
+        finally:
+            if not wait.over:
+                with suppress(BrokerError):
+                    self._office.carry(self._call(run, ()))
+
+    def _help(self, run: Run, slot: Slot, wait: Wait, turns: _Turns) -> bool:
+        """Run one of the jobs, on top of this one. False where there is none, or it runs beside."""
+        if slot.thread != threading.get_ident():  # a thread of the job's own making
+            return self._beside(self._pick(run, wait), turns)
+        with self._shop.sheltered(run, slot.row):
+            inner = self._own(wait) or self._pick(run, wait)
+            if inner is None or member_lane(inner.member) == "async":
+                return self._beside(inner, turns)
+            self._on_top(run, slot, inner)
+        turns.found()
+        return True
+
+    def _own(self, wait: Wait) -> Run | None:
+        """One that this process holds already and no slot has started."""
+        for name in ("io", "cpu"):
+            claimed = self._lanes[name].find(wait.wants) if name in self._lanes else None
+            if claimed is not None:
+                return self._opened(claimed, wait)
+        return None
+
+    def _pick(self, run: Run, wait: Wait) -> Run | None:
+        """One that stands in line in Redis."""
+        for _ in range(wait.windows(WINDOW)):
+            members = wait.members(WINDOW)
+            with self._picks.asking(members):
+                try:
+                    inner = self._taken(self._office.carry(self._call(run, members)), wait)
+                except BrokerError:  # who asks for outcomes next says so, if it lasts
+                    return None
+            if inner is not None:
+                return inner
+        return None
+
+    def _call(self, run: Run, members: Sequence[bytes]) -> Call[Pick]:
+        jobs = [(member_id(member), member_route(member)) for member in members]
+        return calls.pick(self._epoch, run.member, run.envelope.task, self._queues, jobs)
+
+    def _taken(self, pick: Pick, wait: Wait) -> Run | None:
+        if pick.cycle:
+            raise WaitCycle(_cycle(pick.cycle))
+        for claimed in pick.claim.jobs:
+            inner = self._opened(claimed, wait)
+            if inner.envelope.route in ("", member_route(claimed.member)):
+                self._picks.take(claimed.member)
+                inner.lane = ""  # in no lane's account
+                return inner
+        return None  # a name that was used again, in another line: it goes back
+
+    def _opened(self, claimed: Claimed, wait: Wait) -> Run:
+        inner = self._shop.runner.open(claimed)
+        inner.told, inner.claimed = partial(_tell, inner, wait), claimed
+        return inner
+
+    def _on_top(self, run: Run, slot: Slot, inner: Run) -> None:
+        inner.below = run
+        try:
+            slot.lane.perform(inner, slot)
+        except BaseException as error:  # such as a RecursionError: no stack is left for it
+            if inner.told is None:
+                raise
+            self._shop.end(inner, slot.row, Failed(describe(error)))
+
+    def _beside(self, inner: Run | None, turns: _Turns) -> bool:
+        if inner is None:
+            turns.found_none()
+        elif self._lanes[member_lane(inner.member)].beside(inner):
+            turns.found(beside=member_id(inner.member))
+        else:
+            self._put_back(inner)
+            turns.found_none()
+        return False
+
+    def _put_back(self, inner: Run) -> None:
+        if inner.lane and inner.claimed:
+            self._lanes[inner.lane].start([inner.claimed])
+        else:
+            self._picks.drop(inner.member)  # it goes back in line
+
+    def _rest(self, slot: Slot, wait: Wait, seconds: float) -> int | None:
+        number = wait.next(min(BRIEF, seconds))
+        if number is not None or seconds <= BRIEF:
+            return number
+        lent = slot.thread == threading.get_ident() and slot.lane.lend()
+        try:
+            return wait.next(seconds - BRIEF)
+        finally:
+            if lent:
+                slot.lane.take_back()
+
+    # In an event loop
+
+    async def await_(self, run: Run, wait: Wait, ask: Callable[[], Awaitable[object]], left: Left) -> None:
+        lane: Joint = run.slot.lane if isinstance(run.slot, Slot) else run.slot
+        turns, asked = _Turns(wait, left, self._clock), False
+        wait.watch()
+        try:
+            while not turns.over:
+                if turns.now():
+                    waiting = lane.find(wait.wants)
+                    inner = self._opened(waiting, wait) if waiting else await self._apick(run, wait)
+                    self._beside(inner, turns)
+                if not asked:
+                    asked = True
+                    await ask()
+                await self._arest(lane, wait, turns.rest())
+        finally:
+            if not wait.over:
+                with suppress(BrokerError):
+                    await self._office.acarry(self._call(run, ()))
+
+    async def _apick(self, run: Run, wait: Wait) -> Run | None:
+        for _ in range(wait.windows(WINDOW)):
+            members = wait.members(WINDOW)
+            with self._picks.asking(members):
+                try:
+                    inner = self._taken(await self._office.acarry(self._call(run, members)), wait)
+                except BrokerError:
+                    return None
+            if inner is not None:
+                return inner
+        return None
+
+    async def _arest(self, lane: Joint, wait: Wait, seconds: float) -> None:
+        if await wait.anext(min(BRIEF, seconds)) is not None or seconds <= BRIEF:
+            return
+        lent = lane.lend()
+        try:
+            await wait.anext(seconds - BRIEF)
+        finally:
+            if lent:
+                lane.take_back()
+
+
+def _tell(inner: Run, wait: Wait, settled: Settled) -> None:
+    """Its outcome need not come by way of Redis: who waits is in this process, and is fenced with it."""
+    inner.told = None
+    if isinstance(settled.step, (Finish, Bury)):
+        kept = settled.ttl > 0 or isinstance(settled.step, Bury)
+        wait.deliver(member_id(settled.member), settled.record if kept else b"")
+
+
+def _cycle(chain: Sequence[tuple[bytes, str]]) -> str:
+    names = [f"{task} {ids.show(job_id)}" for job_id, task in chain]
+    awaited = ids.show(chain[1 % len(chain)][0])
+    return (
+        f"cannot wait for job {awaited}: it waits for this one, so that none of them would end\n"
+        f"  {' waits for '.join([*names, names[0]])}\n"
+        "  hint: let one of them return what the other needs, instead of waiting"
+    )
