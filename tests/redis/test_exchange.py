@@ -302,3 +302,64 @@ def test_the_last_report_is_sent_if_redis_is_there(broker: Broker, stage: Stage)
     stage.exchange._lost(BrokerUnavailable("away"))
     stage.exchange.tell([REPORT])
     assert list(broker.run(calls.profiles(broker.key("profiles"))).values()) == [before]
+
+
+# What jobs that wait have claimed by themselves
+
+
+def pick(stage: Stage) -> bytes:
+    """A job that the exchange has not claimed: the job that waits for it has."""
+    (waiter,) = stage.enqueue("io")
+    stage.step()
+    (member,) = stage.enqueue("cpu")
+    awaited = [(member[:16], member[16:].decode())]
+    (job,) = stage.broker.run(calls.pick(EPOCH, waiter, "task", ["default"], awaited)).claim.jobs
+    return job.member
+
+
+def compare(stage: Stage, clock: FakeClock) -> None:
+    clock.advance(BLOCK)
+    stage.exchange._door.promised = {}
+    stage.exchange._compare()
+
+
+def test_what_a_waiting_job_has_taken_is_no_stranger_until_it_is_written(stage: Stage, clock: FakeClock) -> None:
+    stage.cpu.slots = 0
+    member = pick(stage)
+    stage.exchange.picks.take(member)
+    compare(stage, clock)
+    assert stage.ready("cpu") == []
+    assert not stage.exchange.idle
+    stage.outcomes.put(Settled(member, "", "task", Finish(b"record"), 0.5, ttl=60, record=b"record"))
+    stage.step()
+    assert member in stage.written_members
+    assert not stage.exchange.picks
+
+
+def test_what_a_waiting_job_may_get_is_no_stranger_before_it_has_its_answer(stage: Stage, clock: FakeClock) -> None:
+    stage.cpu.slots = 0
+    member = pick(stage)
+    with stage.exchange.picks.asking([member]):
+        compare(stage, clock)
+        assert stage.ready("cpu") == []
+
+
+def test_what_redis_gave_without_the_waiting_job_hearing_of_it_goes_back(stage: Stage, clock: FakeClock) -> None:
+    stage.cpu.slots = 0
+    member = pick(stage)
+    with stage.exchange.picks.asking([member]):
+        pass  # the answer was lost
+    compare(stage, clock)
+    assert stage.ready("cpu") == [member]
+
+
+def test_two_jobs_may_ask_for_the_same_one(stage: Stage) -> None:
+    picks = stage.exchange.picks
+    with picks.asking([b"a"]):
+        with picks.asking([b"a", b"b"]):
+            picks.take(b"a")
+        assert b"a" in picks
+        assert b"b" not in picks
+    assert b"a" in picks
+    picks.drop(b"a")
+    assert b"a" not in picks

@@ -15,7 +15,7 @@ import pytest
 from taskq import exit_codes
 from taskq.clock import SYSTEM_CLOCK
 from taskq.errors import TimeLimit
-from taskq_workers.limits import Ticket, Watch, close, raise_in
+from taskq_workers.limits import HARD_AFTER, Ticket, Watch, close, raise_in
 from tests.support.clock import FakeClock
 
 PATIENCE = 20.0
@@ -355,3 +355,38 @@ def test_no_thread_is_started_before_the_first_limit() -> None:
     watch = Watch(FakeClock())
     watch.release(0)
     assert threading.active_count() == before
+
+
+# Shelter
+
+
+def test_a_sheltered_job_is_interrupted_when_it_goes_on() -> None:
+    clock, interrupts, ticket = FakeClock(), list[float](), Ticket()
+    watch = Watch(clock)
+    ticket.shelter()
+    watch.guard(ticket, 1.0, ticket, lambda: interrupts.append(clock.monotonic()), lambda: None)
+    clock.advance(60)
+    watch._changed.acquire()  # the watch thread can have nothing to do with it
+    watch._changed.notify()
+    watch._changed.release()
+    assert interrupts == []
+    assert watch.postpone(ticket) == clock.monotonic() + HARD_AFTER
+    watch.expose(ticket)
+    assert interrupts == [clock.monotonic()]
+
+
+def test_a_job_that_was_sheltered_in_time_is_watched_again() -> None:
+    ticket, interrupted = Ticket(), threading.Event()
+    watch = Watch(SYSTEM_CLOCK)
+    ticket.shelter()
+    deadline = watch.guard(ticket, 0.05, ticket, interrupted.set, lambda: None)
+    assert watch.postpone(ticket) >= deadline
+    watch.expose(ticket)
+    assert interrupted.wait(PATIENCE)
+    watch.release(ticket)
+
+
+def test_of_a_job_that_was_abandoned_nothing_is_left_to_go_on() -> None:
+    watch, ticket = Watch(FakeClock()), Ticket()
+    assert watch.postpone(ticket) == 0.0
+    watch.expose(ticket)

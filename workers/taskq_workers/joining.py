@@ -90,7 +90,7 @@ class _Turns:
 
 
 class Joiner:
-    """What the jobs of one process do while they wait. A job that runs alone has no `lanes`: then nothing is claimed."""
+    """What the jobs of one process do while they wait. Without `lanes`, for jobs that run alone, nothing is claimed."""
 
     def __init__(
         self, identity: Identity, office: Office, shop: Shop, lanes: Mapping[str, Joint], picks: Picks, clock: Clock

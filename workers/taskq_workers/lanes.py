@@ -97,8 +97,10 @@ class Shop:
             yield
         finally:
             if ticket is not None:
-                deadline = self.watch.resume(ticket)
+                deadline = self.watch.postpone(ticket)
             self.begin(run, row, deadline)
+            if ticket is not None:
+                self.watch.expose(ticket)
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,7 @@ class Ticket:
                 how()
 
     def shelter(self) -> None:
-        """Nothing interrupts the job until `expose`: another one runs in its place. See `Watch.resume`."""
+        """Nothing interrupts the job until `expose`: another one runs in its place. See `Watch.expose`."""
         with self._lock:
             self.sheltered = True
 
@@ -134,19 +134,25 @@ class Watch:
         with self._changed:
             self._guards.pop(key, None)
 
-    def resume(self, key: object) -> float:
-        """The job goes on, after others have run in its place: its limits hold again. The answer is its hard deadline.
-
-        Where they have passed meanwhile, it is interrupted now, and has the usual time to clean up.
-        """
+    def postpone(self, key: object) -> float:
+        """Others ran in the place of a sheltered job: it has the usual time to clean up. Its new hard deadline."""
         with self._changed:
             guard = self._guards.get(key)
             if guard is None:  # it was abandoned just before
                 return 0.0
             guard.hard = max(guard.hard, self._clock.monotonic() + HARD_AFTER)
+            return guard.hard
+
+    def expose(self, key: object) -> None:
+        """A sheltered job goes on, in this thread: it is interrupted at once where its soft limit has passed."""
+        with self._changed:
+            guard = self._guards.get(key)
+            if guard is None:
+                return
             guard.ticket.expose()
             self._changed.notify()
-            return guard.hard
+        if self._clock.monotonic() >= guard.soft:
+            guard.ticket.interrupt(guard.interrupt)
 
     def _run(self) -> None:
         while True:
