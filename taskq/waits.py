@@ -96,6 +96,10 @@ class Wait:
                 break
         return chosen
 
+    def leave(self, member: bytes) -> None:
+        """This one is not for `members` any more."""
+        self._turn.remove(member)
+
     def windows(self, most: int) -> int:
         """How many times `members` has to be called to see all of them."""
         return -(-len(self._turn) // most)

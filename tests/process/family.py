@@ -163,3 +163,13 @@ def in_threads_of_its_own(count: int) -> int:
     jobs = [(copy_context(), job) for job in ping.enqueue_many([(1,)] * count)]
     with ThreadPoolExecutor(count) as pool:
         return sum(pool.map(lambda job: job[0].run(job[1].result), jobs))
+
+
+@app.task(retries=0, concurrency=1)
+def one_at_a_time(n: int) -> int:
+    return n
+
+
+@app.task(retries=0)
+def mother_of_a_queue(count: int) -> int:
+    return sum(app.gather(one_at_a_time.enqueue_many([(1,)] * count)))

@@ -79,6 +79,11 @@ def test_a_job_waits_in_threads_of_its_own() -> None:
     assert family.in_threads_of_its_own.enqueue(5).result(WAIT) == 5
 
 
+@pytest.mark.usefixtures("lonely")
+def test_a_job_waits_for_those_of_a_limited_task() -> None:
+    assert family.mother_of_a_queue.enqueue(5).result(WAIT) == 5
+
+
 # Cycles
 
 

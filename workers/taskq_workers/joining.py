@@ -16,7 +16,7 @@ import threading
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from taskq import ids
 from taskq.broker import calls
@@ -32,6 +32,8 @@ from taskq_workers.lanes import Shop, Slot
 from taskq_workers.outcomes import Settled
 from taskq_workers.picks import Picks
 from taskq_workers.runner import Run, describe
+
+T = TypeVar("T")
 
 WINDOW = 32
 """For how many jobs at once a line is looked through."""
@@ -54,8 +56,8 @@ class Joint(Protocol):
 class Office(Protocol):
     """Who carries calls to Redis."""
 
-    def carry(self, call: Call[Pick]) -> Pick: ...
-    def acarry(self, call: Call[Pick]) -> Awaitable[Pick]: ...
+    def carry(self, call: Call[T]) -> T: ...
+    def acarry(self, call: Call[T]) -> Awaitable[T]: ...
 
 
 class _Turns:
@@ -95,7 +97,8 @@ class Joiner:
     def __init__(
         self, identity: Identity, office: Office, shop: Shop, lanes: Mapping[str, Joint], picks: Picks, clock: Clock
     ):
-        self._epoch, self._queues = identity.epoch, identity.queues if lanes else ()
+        self._epoch, self._limits = identity.epoch, identity.limits
+        self._queues = identity.queues if lanes else ()
         self._office, self._shop, self._lanes, self._picks, self._clock = office, shop, lanes, picks, clock
 
     # In a thread
@@ -148,7 +151,9 @@ class Joiner:
             members = wait.members(WINDOW)
             with self._picks.asking(members):
                 try:
-                    inner = self._taken(self._office.carry(self._call(run, members)), wait)
+                    inner, unfit = self._taken(self._office.carry(self._call(run, members)), wait)
+                    if unfit:
+                        self._office.carry(calls.give_back(self._epoch, unfit))
                 except BrokerError:  # who asks for outcomes next says so, if it lasts
                     return None
             if inner is not None:
@@ -159,16 +164,20 @@ class Joiner:
         jobs = [(member_id(member), member_route(member)) for member in members]
         return calls.pick(self._epoch, run.member, run.envelope.task, self._queues, jobs)
 
-    def _taken(self, pick: Pick, wait: Wait) -> Run | None:
+    def _taken(self, pick: Pick, wait: Wait) -> tuple[Run | None, list[bytes]]:
+        """What can run here, and the members of what cannot."""
         if pick.cycle:
             raise WaitCycle(_cycle(pick.cycle))
         for claimed in pick.claim.jobs:
             inner = self._opened(claimed, wait)
-            if inner.envelope.route in ("", member_route(claimed.member)):
-                self._picks.take(claimed.member)
-                inner.lane = ""  # in no lane's account
-                return inner
-        return None  # a name that was used again, in another line: it goes back
+            moved = inner.envelope.route not in ("", member_route(claimed.member))  # its name was used again
+            if moved or self._limits.task_of(claimed.body):  # a limited task has to be admitted
+                wait.leave(claimed.member)
+                return None, [claimed.member]
+            self._picks.take(claimed.member)
+            inner.lane = ""  # in no lane's account
+            return inner, []
+        return None, []
 
     def _opened(self, claimed: Claimed, wait: Wait) -> Run:
         inner = self._shop.runner.open(claimed)
@@ -237,7 +246,9 @@ class Joiner:
             members = wait.members(WINDOW)
             with self._picks.asking(members):
                 try:
-                    inner = self._taken(await self._office.acarry(self._call(run, members)), wait)
+                    inner, unfit = self._taken(await self._office.acarry(self._call(run, members)), wait)
+                    if unfit:
+                        await self._office.acarry(calls.give_back(self._epoch, unfit))
                 except BrokerError:
                     return None
             if inner is not None:
