@@ -38,7 +38,7 @@ from tests.support.census import ask, one_place, snapshot, take_census
 LEASE = 3.0
 PROCS, THREADS = 2, 8
 FLAGS = ("--procs", str(PROCS), "--threads", str(THREADS), "--async", "50", "--lease", str(LEASE))
-STAYS = ("queues", "levels", "config", "stats", "clock", "schema", "reply", "wake")
+STAYS = ("queues", "levels", "config", "stats", "clock", "schema", "reply", "wake", "profiles")
 """Rows of the data model that outlive jobs and workers."""
 DRAIN = 120.0
 """Seconds after the last fault in which every job must have its outcome."""
