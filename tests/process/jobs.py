@@ -253,6 +253,13 @@ def one_at_a_time(number: int, seconds: float) -> int:
     return number
 
 
+@app.task(concurrency=1, retries=0)
+def one_and_deadly(kills: bool) -> bool:
+    if kills:
+        os._exit(1)
+    return kills
+
+
 if "only_new_workers" in os.environ.get("TASKQ_TEST_FLAGS", ""):
 
     @app.task

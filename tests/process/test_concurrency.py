@@ -6,9 +6,12 @@ import os
 import signal
 from itertools import accumulate
 
+import pytest
+
 from taskq.broker.broker import Broker
 from taskq.broker.keys import MODEL
 from taskq.clock import SYSTEM_CLOCK
+from taskq.errors import WorkerLost
 from tests.process import jobs
 from tests.support.census import one_place, take_census
 from tests.support.journal import Journal
@@ -56,6 +59,14 @@ def test_a_process_that_is_killed_frees_its_place_at_once(broker: Broker, redis_
         assert journal.wait_for("one_at_a_time", 2).at - killed < 1
         assert jobs.app.gather([first, *rest], WAIT) == list(range(10))
     settled(broker)
+
+
+def test_a_job_that_is_dead_with_its_process_leaves_its_place_to_the_next(broker: Broker, redis_url: str) -> None:
+    with worker(redis_url, "--procs", "1"):
+        deadly, harmless = jobs.one_and_deadly.enqueue_many([(True,), (False,)])
+        with pytest.raises(WorkerLost):
+            deadly.result(WAIT)
+        assert harmless.result(20) is False  # it would come back by itself after 60 s
 
 
 def test_a_burst_ends_when_the_last_of_those_that_waited_has_ended(
