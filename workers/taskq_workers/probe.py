@@ -6,7 +6,7 @@ Whoever goes on while the probe holds the GIL computes without it; whoever stand
 something else, which the kernel knows. That tells them apart on an idle machine and beside any load: CPU time over time
 alone says the same of a job that waits for a socket and of one that waits for the GIL.
 
-It holds the GIL for a percent of the time at most, and for a twentieth of that once it has seen enough of the tasks
+It holds the GIL for a percent of the time, and for a twentieth of that once it has seen enough of the tasks
 that run; where none of these computes it looks ever less often. Without jobs it waits to be woken.
 """
 
