@@ -32,19 +32,33 @@ class Wait:
 
     def __init__(self, mailbox: Mailbox, jobs: Sequence[Awaited]):
         self._mailbox = mailbox
-        self.ids = [job_id for job_id, _ in jobs]
-        self.futures: list[Future[bytes]] = mailbox.expect(self.ids)
-        self._by_id = dict(zip(self.ids, self.futures, strict=True))
-        # The youngest first: it stands at the end of its line, where it can be taken out of it.
-        self._turn = deque(job_id + route.encode() for job_id, route in reversed(jobs) if route)
+        self.ids: list[bytes] = []
+        self.futures: list[Future[bytes]] = []
+        self._by_id: dict[bytes, Future[bytes]] = {}
+        self._turn: deque[bytes] = deque()
         self._came: SimpleQueue[int] = SimpleQueue()
         self._told = 0
+        self._watched: int | None = None
         self._heard: Callable[[], object] = lambda: None
+        self.add(jobs)
+
+    def add(self, jobs: Sequence[Awaited]) -> None:
+        """Wait for these as well. Not in several threads at a time."""
+        ids = [job_id for job_id, _ in jobs]
+        futures = self._mailbox.expect(ids)
+        self.ids += ids
+        self.futures += futures
+        self._by_id.update(zip(ids, futures, strict=True))
+        # The youngest first: it stands at the end of its line, where it can be taken out of it.
+        self._turn.extend(job_id + route.encode() for job_id, route in reversed(jobs) if route)
+        if self._watched is not None:
+            self.watch()
 
     def watch(self) -> None:
         """From now on `next` has something to tell."""
-        for number, future in enumerate(self.futures):
-            future.add_done_callback(partial(self._arrive, number))
+        first, self._watched = self._watched or 0, len(self.futures)
+        for number in range(first, self._watched):
+            self.futures[number].add_done_callback(partial(self._arrive, number))
 
     def _arrive(self, number: int, _: Future[bytes]) -> None:
         self._came.put(number)

@@ -30,6 +30,7 @@ from taskq.broker.records import Full, Place
 from taskq.declaration import RESULT_TTL
 from taskq.errors import BrokerUnavailable, TaskqError
 from taskq.executor.future import JobFuture
+from taskq.executor.help import Helper
 from taskq.executor.host import Host
 from taskq.job import cancelled_record
 from taskq.tasks import BATCH, batches
@@ -59,6 +60,7 @@ class Dispatch:
         self._closed = False
         self._thread: threading.Thread | None = None
         self._silent_until = 0.0
+        self._helper = Helper()
 
     # For any thread
 
@@ -271,6 +273,7 @@ class Dispatch:
         try:
             mailbox = self._host.mailbox
             outcomes = mailbox.expect(ids)
+            self._helper.wait_for(mailbox, [future.job.awaited for future in futures])
         except TaskqError as error:  # the app was closed
             return self._refuse(futures, error)
         for future, outcome in zip(futures, outcomes, strict=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextvars import copy_context
 from heapq import merge
 from pathlib import Path
@@ -173,3 +173,13 @@ def one_at_a_time(n: int) -> int:
 @app.task(retries=0)
 def mother_of_a_queue(count: int) -> int:
     return sum(app.gather(one_at_a_time.enqueue_many([(1,)] * count)))
+
+
+@app.task(retries=0)
+def sum_by_executor(depth: int) -> int:
+    """Each level waits for futures of the standard library."""
+    if depth == 0:
+        return 1
+    with app.executor() as executor:
+        futures = [executor.submit(sum_by_executor, depth - 1) for _ in range(2)]
+        return sum(future.result() for future in as_completed(futures))

@@ -84,6 +84,11 @@ def test_a_job_waits_for_those_of_a_limited_task() -> None:
     assert family.mother_of_a_queue.enqueue(5).result(WAIT) == 5
 
 
+@pytest.mark.usefixtures("lonely")
+def test_a_job_waits_for_futures_of_an_executor() -> None:
+    assert family.sum_by_executor.enqueue(4).result(WAIT) == 16
+
+
 # Cycles
 
 
