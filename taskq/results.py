@@ -72,6 +72,12 @@ class Mailbox:
                 self.resolve(job_id, answer)
         self._wake()
 
+    def listen(self) -> None:
+        """Start the thread now: where a program is ending, and others still wait, no thread can be started any more."""
+        if self._thread is None:
+            with self._changed:
+                self._start()
+
     def ask_again(self) -> None:
         """Have the thread ask for all who wait: some of the calls of `pages` could not be carried out."""
         self._asked = float("-inf")

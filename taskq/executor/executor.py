@@ -59,6 +59,7 @@ class TaskQExecutor(Executor):
         self._dispatch.check_open()
         try:
             sketch = draft(self._functions.task_for(fn), args, kwargs)
+            self._host.mailbox.listen()
         except Exception as error:
             return failed(error)
         future: JobFuture[Any] = JobFuture(self._dispatch, self._host, sketch)

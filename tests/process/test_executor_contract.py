@@ -22,7 +22,7 @@ import pytest
 from taskq.broker.embedded import Server
 from tests.process import calls
 from tests.support.servers import server_or_skip
-from tests.support.workers import worker
+from tests.support.workers import python_path, worker
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 """Python 3.12 and newer warn of a fork in a process with threads."""
@@ -486,9 +486,7 @@ def test_a_program_ends_when_all_that_is_pending_is_done(kind: str, served: Serv
 
 
 def run(script: Path, kind: str, url: str) -> list[str]:
-    root = Path(__file__).parents[2]
-    path = os.pathsep.join([str(root), str(root / "workers")])
-    environment = {**os.environ, "PYTHONPATH": path, "TASKQ_URL": url}
+    environment = {**os.environ, "PYTHONPATH": python_path(), "TASKQ_URL": url}
     command = [sys.executable, str(script), kind]
     ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert (ran.returncode, ran.stderr) == (0, "")

@@ -21,7 +21,7 @@ from taskq.broker.embedded import Server
 from taskq.errors import TimeLimitExceeded
 from tests.process import calls
 from tests.support.servers import server_or_skip
-from tests.support.workers import ROOT, Worker, worker
+from tests.support.workers import Worker, python_path, worker
 
 WAIT = 20.0
 HEAD = "from taskq import TaskQ\n\napp = TaskQ(executor_modules=[__name__])\n"
@@ -136,8 +136,7 @@ def on_taskq(program: str) -> str:
 
 def run(folder: Path, *arguments: str, **environ: str) -> str:
     """What a Python program prints; `arguments` are those of Python."""
-    path = os.pathsep.join([str(ROOT), str(ROOT / "workers")])
-    environment = {**os.environ, "PYTHONPATH": path, "no_proxy": "127.0.0.1", **environ}
+    environment = {**os.environ, "PYTHONPATH": python_path(), "no_proxy": "127.0.0.1", **environ}
     ran = subprocess.run(
         [sys.executable, *arguments],
         cwd=folder,

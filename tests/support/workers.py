@@ -23,6 +23,11 @@ TASKQ = (sys.executable, "-m", "taskq")
 """How the command line is started."""
 
 
+def python_path() -> str:
+    """PYTHONPATH for programs that these tests start elsewhere: they import what the tests do."""
+    return os.pathsep.join(filter(None, [str(ROOT), str(ROOT / "workers"), os.environ.get("PYTHONPATH")]))
+
+
 class Worker:
     """One `taskq worker` in a process of its own. Its log is read line by line as it comes."""
 
