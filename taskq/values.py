@@ -288,6 +288,8 @@ def _refusal(value: object) -> RefusedError:
             return RefusedError(_a(kind.__name__), remedy, register)
     if register:
         return RefusedError(_a(kind.__name__), "", register)
+    if hasattr(kind, "fileno"):  # files, sockets
+        return RefusedError(f"{_a(kind.__name__)}, open in this process only")
     if hasattr(kind, "tolist"):  # numpy, array
         return RefusedError(_a(kind.__name__), "{}.tolist()")
     if kind.__module__ != "builtins":

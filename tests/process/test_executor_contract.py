@@ -369,6 +369,8 @@ def test_after_shutdown_nothing_can_be_submitted(executor: Executor) -> None:
     with pytest.raises(RuntimeError, match=r"^cannot schedule new futures after shutdown$"):
         executor.submit(calls.add, 1)
     with pytest.raises(RuntimeError):
+        executor.submit(lambda: 1)
+    with pytest.raises(RuntimeError):
         executor.map(calls.add, [1])
     executor.shutdown()
 

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from concurrent.futures import wait
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -219,39 +218,36 @@ def served() -> Iterator[Server]:
         calls.app.close()
 
 
+THOUSANDS = """
+import os, sys, threading
+from concurrent.futures import wait
+from tests.process.calls import add, app, hold
+
+def sockets():
+    return sum("socket:" in os.path.realpath(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd"))
+
+if __name__ == "__main__":
+    with app.executor() as executor:
+        first = executor.submit(hold, sys.argv[1])
+        with open(sys.argv[1], "w"):
+            futures = [executor.submit(add, n) for n in range(5000)]
+            done, left = wait(futures, 50)
+            print(len(done), len(left))
+            print(*sorted(thread.name for thread in threading.enumerate()))
+            print(sockets())
+    print(sum(future.result() for future in futures) == sum(range(5000)))
+"""
+
+
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts sockets in /proc")
 def test_five_thousand_futures_are_sent_by_one_thread_and_waited_for_by_one_each_with_a_connection(
-    served: Server, fifo: Path
+    served: Server, tmp_path: Path
 ) -> None:
-    calls.app.close()
-    before = threads(), sockets()
-    with calls.app.executor() as executor:
-        first = executor.submit(calls.hold, str(fifo))
-        with fifo.open("w"):
-            futures = [executor.submit(calls.add, n) for n in range(5000)]
-            done, left = wait(futures, WAIT)
-            assert (len(done), len(left)) == (5000, 0)
-            assert threads() - before[0] == {"taskq-executor", "taskq-results"}
-            assert sockets() - before[1] == 2
-        assert first.result(WAIT) == ""
-    assert sum(future.result() for future in futures) == sum(range(5000))
-
-
-def threads() -> set[str]:
-    return {thread.name for thread in threading.enumerate()}
-
-
-def sockets() -> int:
-    """How many this process has open."""
-    links = [os.path.realpath(fd) for fd in Path("/proc/self/fd").iterdir()]
-    return sum("socket:" in link for link in links)
-
-
-@pytest.fixture
-def fifo(tmp_path: Path) -> Path:
-    path = tmp_path / "fifo"
-    os.mkfifo(path)
-    return path
+    script, fifo = tmp_path / "thousands.py", tmp_path / "fifo"
+    script.write_text(THOUSANDS)
+    os.mkfifo(fifo)
+    output = run(tmp_path, script.name, str(fifo), TASKQ_URL=served.url)
+    assert output.splitlines() == ["5000 0", "MainThread taskq-executor taskq-results", "2", "True"]
 
 
 @pytest.mark.parametrize("chunksize", [1, 2])

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import concurrent.futures as cf
+import socket
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import closing, contextmanager
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
@@ -156,8 +158,12 @@ def test_what_gathers_while_one_call_is_under_way_goes_in_the_next(app: SeenApp,
 
 
 def test_no_more_jobs_are_in_redis_than_max_workers(app: SeenApp, worker: Inline) -> None:
-    with worker.serving(), executor_of(app, 3) as executor:
-        assert list(executor.map(add, range(50), timeout=WAIT)) == list(range(50))
+    with executor_of(app, 3) as executor:
+        results = executor.map(add, range(50), timeout=WAIT)
+        while app.until("await") < 3:
+            pass
+        with worker.serving():
+            assert list(results) == list(range(50))
     depths = []
     while not app.seen.empty():
         name, jobs = app.seen.get()
@@ -227,10 +233,12 @@ def test_a_function_that_is_no_task_is_not_retried(app: SeenApp, worker: Inline)
 def test_a_call_that_cannot_be_sent_says_why_and_nothing_is_sent(app: SeenApp) -> None:
     app.size_limit = 1000
     other = TaskQ().task(name="add")(add)
-    with executor_of(app) as executor:
+    with executor_of(app) as executor, Path(__file__).open() as file, socket.socket() as line:
         for call, kind, text in [
             ((add,), BadArguments, "task 'tests.process.calls.add' got bad arguments"),
             ((add, [object()]), NotSerializable, "argument 'x' of tests.process.calls.add holds an object at [0]"),
+            ((add, file), NotSerializable, "argument 'x' of tests.process.calls.add is a TextIOWrapper, open in this"),
+            ((add, line), NotSerializable, "argument 'x' of tests.process.calls.add is a socket, open in this process"),
             ((big, "x" * 2000), TooLarge, "its largest argument is 'size' with 2003 bytes"),
             ((other, 1), ConfigError, "cannot submit task 'add': it is of another app"),
             ((app.task(result_ttl=0)(forget.declaration.func),), ConfigError, "its result_ttl is 0"),
@@ -396,18 +404,26 @@ def test_a_callback_that_exits_ends_no_other_future(
     assert [record.getMessage() for record in caplog.records] == ["exception in the thread of an executor"]
 
 
-def test_the_thread_ends_when_nothing_is_left_to_do_and_another_begins_with_the_next_call(
+def test_the_thread_is_no_daemon_and_ends_when_nothing_is_left_to_do_and_another_begins_with_the_next_call(
     app: SeenApp, worker: Inline
 ) -> None:
     executor = app.executor()
-    with worker.serving():
-        for n in range(2):
-            assert executor.submit(add, n).result(WAIT) == n
-            for thread in threading.enumerate():
-                if thread.name == "taskq-executor":
-                    assert not thread.daemon
-                    thread.join(WAIT)
-                    assert not thread.is_alive()
+    threads: list[threading.Thread] = []
+    for n in range(2):
+        future: Future[int] = Future()
+
+        def submit(n: int = n, future: Future[int] = future) -> None:
+            sent = executor.submit(add, n)
+            sent.add_done_callback(lambda _: threads.append(threading.current_thread()))
+            sent.add_done_callback(lambda done: future.set_result(done.result()))
+
+        threading.Thread(target=submit, daemon=True).start()
+        with worker.serving():
+            assert future.result(WAIT) == n
+        assert not threads[n].daemon
+        threads[n].join(WAIT)
+        assert not threads[n].is_alive()
+    assert threads[0] is not threads[1]
 
 
 def test_nobody_holds_a_lock_while_futures_of_a_mailbox_are_told(app: SeenApp, worker: Inline) -> None:
@@ -439,6 +455,25 @@ def test_where_redis_is_not_there_all_that_waits_has_the_error(clock: FakeClock)
             error = future.exception(WAIT)
             assert isinstance(error, BrokerUnavailable)
             assert "hint: start one" in str(error)
+
+
+def test_where_redis_is_lost_all_that_waits_is_given_up_together(app: SeenApp) -> None:
+    tries: list[str] = []
+    may_fail = threading.Event()
+
+    class LostApp(TaskQ):
+        def carry(self, call: Call[T]) -> T:
+            tries.append(call.name)
+            assert may_fail.wait(WAIT)
+            raise BrokerUnavailable("it has gone")
+
+    lost = LostApp(executor_modules=[MODULE])
+    lost.use(app.broker)
+    with executor_of(lost, 1) as executor:
+        futures = [executor.submit(add, n) for n in range(10)]
+        may_fail.set()
+        assert {type(future.exception(WAIT)) for future in futures} == {BrokerUnavailable}
+    assert len(tries) <= 2, "the first, and once for those that had not lined up by then"
 
 
 def test_jobs_that_redis_has_are_waited_for_though_nobody_could_say_so(app: SeenApp, worker: Inline) -> None:
