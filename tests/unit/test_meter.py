@@ -102,6 +102,12 @@ def test_a_job_of_an_unknown_task_leaves_nothing_behind() -> None:
     assert meter.running == {}
 
 
+def test_what_an_executor_had_put_in_another_lane_is_counted_there() -> None:
+    meter, task = Meter(), a_task()
+    meter.begin(0, task.name, task, "cpu")
+    assert only(meter).lane == "cpu"
+
+
 def test_a_job_that_is_abandoned_is_forgotten(timed: Time) -> None:
     meter, task = Meter(), a_task()
     meter.begin(0, task.name, task)

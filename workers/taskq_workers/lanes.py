@@ -58,7 +58,7 @@ class Shop:
 
     def begin(self, run: Run, row: int, hard_deadline: float = 0.0) -> None:
         self.board.begin(row, member_id(run.member), hard_deadline)
-        self.meter.begin(row, run.envelope.task, run.declaration)
+        self.meter.begin(row, run.envelope.task, run.declaration, run.lane)
 
     def end(self, run: Run, row: int, outcome: Outcome) -> None:
         self.meter.end(row)

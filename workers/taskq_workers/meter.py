@@ -67,9 +67,9 @@ class Meter:
         """This thread ends, and slot `row` may be another one's."""
         self.seats.pop(row, None)
 
-    def begin(self, row: int, task: str, declaration: Declaration | None) -> None:
-        """A job of this task begins in slot `row`, in this thread."""
-        tally = self._tallies.get(task) or self._meet(declaration)
+    def begin(self, row: int, task: str, declaration: Declaration | None, lane: str = "") -> None:
+        """A job of this task begins in slot `row`, in this thread. `lane`: in which it is, if not in its task's."""
+        tally = self._tallies.get(task) or self._meet(declaration, lane)
         self.running[row] = tally
         if tally.skip:
             tally.skip -= 1
@@ -91,10 +91,10 @@ class Meter:
     def tallies(self) -> Iterator[Tally]:
         return iter(list(self._tallies.values()))
 
-    def _meet(self, declaration: Declaration | None) -> Tally:
+    def _meet(self, declaration: Declaration | None, lane: str) -> Tally:
         if declaration is None:
             return _UNKNOWN
-        return self._tallies.setdefault(declaration.name, Tally(declaration.name, declaration.pool))
+        return self._tallies.setdefault(declaration.name, Tally(declaration.name, lane or declaration.pool))
 
     def _note(self, tally: Tally, stands_for: int, began: float, cpu: float) -> None:
         took, used = monotonic() - began, thread_time() - cpu
