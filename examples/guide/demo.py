@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from sysconfig import get_path
 from typing import Any
@@ -21,7 +22,7 @@ from urllib.parse import quote
 
 from examples.guide.processes import PROCS, THREADS, running
 from examples.guide.screen import progress, table
-from examples.guide.tasks import count_primes, count_tokens, fetch
+from examples.guide.tasks import app, count_primes, count_tokens, fetch
 from taskq import Task
 from taskq.errors import ConfigError
 
@@ -140,7 +141,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="a few of everything")
     quick = parser.parse_args().quick
     try:
-        with running(LIBRARY, LATENCY) as address:
+        with running(app, partial(count_primes.enqueue, 100), LIBRARY, LATENCY) as address:
             comparisons = [compare(work) for work in works(address, quick=quick)]
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)

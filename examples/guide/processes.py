@@ -1,6 +1,6 @@
-"""What the demo starts, and how nothing of it is left over: a private Redis, a web server, a worker.
+"""What the examples start, and how nothing of it is left over: a private Redis, a web server, a worker.
 
-    demo ----> Redis <---- worker (supervisor, and a process for each core)
+ program ----> Redis <---- worker (supervisor, and a process for each core)
       |                       |
       `-- starts --> web server
 
@@ -14,12 +14,12 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from examples.guide.tasks import app, count_primes
+from taskq import Job, TaskQ
 from taskq.broker import embedded
 
 PROCS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -28,8 +28,20 @@ PATIENCE = 10.0  # seconds that a worker gets to stop
 
 
 @contextmanager
-def running(folder: Path, latency: float) -> Iterator[str]:
-    """A Redis, a web server and a worker that is ready; gives the address at which `folder` is served.
+def beside_a_worker(app: TaskQ, module: str, **options: int | str) -> Iterator[None]:
+    """Run the block beside a private Redis and a worker that runs the jobs of `app`, which stands in `module`.
+
+    `options`: flags of the worker.
+    """
+    with embedded.temporary() as redis, closing(app):
+        os.environ["TASKQ_URL"] = redis.url
+        with worker(f"{module}:app", **options):
+            yield
+
+
+@contextmanager
+def running(app: TaskQ, first: Callable[[], Job[Any]], folder: Path, latency: float) -> Iterator[str]:
+    """A Redis, a web server and a worker that has done a `first` job; gives the address at which `folder` is served.
 
     `latency`: seconds until the web server answers.
     """
@@ -38,7 +50,7 @@ def running(folder: Path, latency: float) -> Iterator[str]:
         with embedded.temporary() as redis, web_server(folder, latency) as address:
             os.environ["TASKQ_URL"] = redis.url
             with worker() as process, closing(app), interrupts.heard():
-                wait_until_ready(process)
+                wait_until_ready(process, first)
                 yield address
 
 
@@ -73,9 +85,9 @@ def stop(process: subprocess.Popen[bytes]) -> None:
         process.kill()
 
 
-def wait_until_ready(process: subprocess.Popen[bytes]) -> None:
-    """Return when the worker has done a first small job."""
-    job = count_primes.enqueue(100)
+def wait_until_ready(process: subprocess.Popen[bytes], first: Callable[[], Job[Any]]) -> None:
+    """Return when the worker has done the job that `first` enqueues."""
+    job = first()
     while process.poll() is None:
         with suppress(TimeoutError):
             job.result(timeout=1)

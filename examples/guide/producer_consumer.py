@@ -8,14 +8,11 @@ has slots of its own (the io lane, the cpu lane): jobs that wait for room must n
 
 from __future__ import annotations
 
-import os
 import sys
 import time
-from contextlib import closing
 
-from examples.guide.processes import worker
+from examples.guide.processes import beside_a_worker
 from taskq import TaskQ
-from taskq.broker import embedded
 
 ORDERS, ROOM = 60, 5
 app = TaskQ()
@@ -43,14 +40,12 @@ def end() -> list[int]:
 
 
 def main() -> None:
-    with embedded.temporary() as redis, closing(app):
-        os.environ["TASKQ_URL"] = redis.url
-        with worker("examples.guide.producer_consumer:app", procs=1, threads=2, queues="parcels,orders"):
-            began = time.monotonic()
-            jobs = [pack.enqueue(order) for order in range(ORDERS)]  # waits while there are too many orders
-            produced = time.monotonic() - began
-            app.gather(jobs, timeout=60)  # all are packed: now nothing can come behind the end signal
-            arrived = end.enqueue().result(timeout=60)
+    with beside_a_worker(app, "examples.guide.producer_consumer", procs=1, threads=2, queues="parcels,orders"):
+        began = time.monotonic()
+        jobs = [pack.enqueue(order) for order in range(ORDERS)]  # waits while there are too many orders
+        produced = time.monotonic() - began
+        app.gather(jobs, timeout=60)  # all are packed: now nothing can come behind the end signal
+        arrived = end.enqueue().result(timeout=60)
     print(f"{len(arrived)} of {ORDERS} orders shipped; with room for {ROOM} it took {produced:.2f} s to give them")
     sys.exit(arrived != list(range(ORDERS)))
 

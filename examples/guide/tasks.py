@@ -10,16 +10,14 @@ Calling one of them, `count_primes(100)`, runs it here. `count_primes.enqueue(10
 from __future__ import annotations
 
 from hashlib import sha256
-from math import isqrt
 from pathlib import Path
 from tokenize import TokenError, tokenize
-from urllib.request import ProxyHandler, build_opener
 
+from examples.guide.primes import is_prime
+from examples.guide.web import read
 from taskq import TaskQ
 
 app = TaskQ()  # on the Redis of TASKQ_URL
-
-_direct = build_opener(ProxyHandler({}))  # a proxy has no way to this machine's own server
 
 
 @app.task(pool="cpu")
@@ -36,12 +34,11 @@ def count_tokens(path: str) -> tuple[int, int] | None:
 @app.task
 def fetch(url: str) -> tuple[int, str]:
     """Size in bytes and SHA-256 of what is at `url`."""
-    with _direct.open(url, timeout=30) as answer:
-        body: bytes = answer.read()
+    body = read(url)
     return len(body), sha256(body).hexdigest()
 
 
 @app.task(pool="cpu")
 def count_primes(limit: int) -> int:
-    """How many primes there are below `limit`, by trial division."""
-    return sum(all(n % divisor for divisor in range(2, isqrt(n) + 1)) for n in range(2, limit))
+    """How many primes there are below `limit`."""
+    return sum(map(is_prime, range(limit)))

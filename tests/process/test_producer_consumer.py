@@ -33,7 +33,3 @@ def test_every_order_is_shipped_as_fast_as_the_slowest_stage_can(tmp_path: Path)
     assert found is not None
     assert float(found[1]) > 0.4, "who ships takes 10 ms for each, and at most 13 of them wait or are being packed"
     assert at_home(tmp_path) == []
-
-
-def test_the_example_fits_on_a_page() -> None:
-    assert len((ROOT / "examples" / "guide" / "producer_consumer.py").read_text().splitlines()) < 60
