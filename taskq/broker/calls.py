@@ -173,8 +173,8 @@ def unpark(epoch: str, sequence: int, members: Iterable[bytes]) -> Call[Claim]:
 
 
 def give_back(epoch: str, members: Iterable[bytes]) -> Call[int]:
-    """Put members, given in claim order, back at the head of their lines."""
-    return Call("give_back", (epoch, *members), int)
+    """Put members, given in claim order, back at the head of their lines. By the second time they may run again."""
+    return Call("give_back", (epoch, *members), int, again=False)
 
 
 def admit(epoch: str, task: str, limit: int, members: Iterable[bytes]) -> Call[tuple[bytes, ...]]:

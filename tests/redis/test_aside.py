@@ -41,6 +41,15 @@ def test_a_repeated_retry_or_bury_is_not_called_dropped(bench: Bench) -> None:
     assert "dropped" not in bench.counters()
 
 
+def test_a_resent_retry_ends_what_was_torn_off_before_the_job_had_left_its_holder(bench: Bench) -> None:
+    bench.hold("a")
+    (held,) = bench.ask("ZRANGE", bench.broker.key("held", b"w1"), 0, -1)
+    bench.retry("a", delay=10, history=b"once")
+    bench.ask("ZADD", bench.broker.key("held", b"w1"), 1, held)
+    assert bench.retry("a", delay=10, history=b"once") == ""
+    assert (bench.held(), bench.aside("delayed")) == ("", {"a": bench.clock.now() + 10})
+
+
 def test_the_retry_of_a_fenced_zombie_is_dropped(bench: Bench) -> None:
     bench.hold("a")
     bench.reap("w1")

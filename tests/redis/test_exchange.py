@@ -12,9 +12,11 @@ import pytest
 from taskq.broker import calls
 from taskq.broker.broker import Broker
 from taskq.broker.call import Call
+from taskq.broker.keys import member_lane
 from taskq.broker.records import Claimed
+from taskq.codec import ErrorInfo
 from taskq.errors import BrokerError, BrokerUnavailable
-from taskq.lifecycle import Finish
+from taskq.lifecycle import Delay, Finish
 from taskq_workers import exchange
 from taskq_workers.admission import Limits
 from taskq_workers.channel import Channel
@@ -363,3 +365,22 @@ def test_two_jobs_may_ask_for_the_same_one(stage: Stage) -> None:
     assert b"a" in picks
     picks.drop(b"a")
     assert b"a" not in picks
+
+
+@pytest.mark.parametrize("claimed_before_by", ["the exchange", "who waits"])
+def test_a_job_that_who_waits_has_picked_again_is_no_stranger_once_its_attempt_before_is_written(
+    stage: Stage, claimed_before_by: str
+) -> None:
+    (member,) = stage.enqueue("io")
+    if claimed_before_by == "the exchange":
+        stage.step()
+        lane = member_lane(stage.io.jobs.pop().member)
+    else:
+        stage.broker.run(calls.claim(EPOCH, 0, {"io": 1}, ["default"]))
+        stage.exchange.picks.take(member)
+        lane = ""
+    stage.exchange.picks.take(member)
+    stage.outcomes.put(Settled(member, lane, "task", Delay(0.0, ErrorInfo(type="E", text="")), 0.5, history=b"once"))
+    stage.step()
+    assert stage.written_members == [member]
+    assert member in stage.exchange.picks

@@ -191,3 +191,15 @@ def test_a_note_that_is_none_is_passed_over(bench: Bench) -> None:
     bench.hold("x")
     bench.ask("HSET", bench.broker.key("waits"), job_id("x"), b"\xff" * 40)
     assert bench.pick("x", "w") == ""
+
+
+def test_a_job_that_was_picked_again_goes_on_when_the_retry_before_is_sent_once_more(bench: Bench) -> None:
+    """Its answer was lost, or is late; who waits for the job has a connection of its own."""
+    bench.hold("a")
+    bench.retry("a", delay=0, history=b"once")
+    bench.promote()
+    assert bench.pick("a") == "a"
+    assert bench.retry("a", delay=0, history=b"once") == ""
+    assert (bench.place("a"), bench.aside("delayed"), bench.counters()["retried"]) == ("running", {}, 1)
+    assert bench.retry("a", delay=0, history=b"twice") == ""
+    assert (bench.place("a"), bench.stored("attempts", "a")) == ("delayed", b"twice")

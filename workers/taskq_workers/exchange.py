@@ -172,14 +172,20 @@ class Exchange:
             del self._unsettled[: len(batch)]
             self._admission.forget(batch)
             for settled in batch:
-                self._held.pop(settled.member, None)
-                self.picks.drop(settled.member)
+                self._let_go(settled)
             self._host.written(batch, {member for dropped in replies for member in dropped})
             if wants:
                 (claim,) = values(answers[len(before) + len(requests) :])
                 self._receive(wants, claim)
             wants = {}
             self._succeeded()
+
+    def _let_go(self, settled: Settled) -> None:
+        """Whoever claimed it: by now it may have been claimed again by the other."""
+        if settled.lane:
+            self._held.pop(settled.member, None)
+        else:
+            self.picks.drop(settled.member)
 
     def _succeeded(self) -> None:
         """Redis has answered."""
