@@ -28,7 +28,7 @@ from tests.support.workers import Worker, worker
 
 WAIT = 60
 FLAGS = ("--procs", "2", "--threads", "8", "--lease", "2")
-_STAYS = {"result", "queues", "levels", "stats", "clock", "wake", "schema"}
+_STAYS = {"result", "queues", "levels", "stats", "clock", "wake", "schema", "profiles"}
 """Rows that hold something when there is no work: outcomes until their TTL, names, counters, a silent bell or not."""
 
 
