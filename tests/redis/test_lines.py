@@ -224,6 +224,15 @@ def test_a_purge_rings(bench: Bench) -> None:
     assert rings(bench)
 
 
+@pytest.mark.parametrize(("job", "free"), [("a", True), ("b", False), ("c", True)])
+def test_a_job_that_is_picked_at_an_end_of_the_line_makes_room_and_rings(bench: Bench, job: str, free: bool) -> None:
+    bench.hold("w")
+    fill(bench)
+    assert bench.pick(job) == job
+    assert rings(bench) is free
+    assert (bench.enqueue("d") == 1) is free
+
+
 def test_empty_places_that_a_claim_passes_ring(bench: Bench) -> None:
     fill(bench)
     bench.cancel("a b c")

@@ -20,10 +20,9 @@ from taskq.codec import decode_job
 from taskq.errors import BrokerError, BrokerUnavailable, QueueFull
 from taskq.tasks import Task
 from taskq_workers.limits import raise_in
-from tests.support.census import one_place, take_census
+from tests.support.census import ask, one_place, take_census
 from tests.support.gate import Gate, reset
 from tests.support.inline import Inline
-from tests.support.servers import ask
 
 PATIENCE = 20.0
 
@@ -43,8 +42,9 @@ def an_app(url: str) -> TaskQ:
 def app(redis_url: str) -> Iterator[TaskQ]:
     app = an_app(redis_url)
     yield app
-    assert one_place(take_census(app.broker)) == []
+    census = take_census(app.broker)
     app.close()
+    assert one_place(census) == []
 
 
 @pytest.fixture
@@ -54,8 +54,9 @@ def task(app: TaskQ) -> Task[[int], int]:
 
 @pytest.fixture
 def threads() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(8) as pool:
-        yield pool
+    pool = ThreadPoolExecutor(8)
+    yield pool
+    pool.shutdown(wait=False)  # where a test has failed, some wait until the app is closed
 
 
 def until_waiting(app: TaskQ, many: int = 1) -> None:
@@ -300,15 +301,17 @@ def test_a_token_that_comes_when_nobody_waits_here_any_more_goes_to_another(
     assert order(app) == [2, 3, 5]
 
 
-def test_a_token_that_was_lost_keeps_nobody_waiting_for_long(
-    app: TaskQ, task: Task[[int], int], threads: ThreadPoolExecutor, redis_url: str, monkeypatch: pytest.MonkeyPatch
+def test_room_for_which_nobody_rings_is_found_all_the_same(
+    app: TaskQ, task: Task[[int], int], threads: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A worker of an older taskq made it; or the token went to one who died with it."""
     monkeypatch.setattr(room, "BLOCK", 0.3)
-    task.enqueue_many([(1,), (2,), (3,)])
+    first, *_ = task.enqueue_many([(1,), (2,), (3,)])
     late = threads.submit(task.enqueue, 4)
     until_waiting(app)
-    app.broker.run(calls.claim(Inline(app, ["small"])._epoch, 0, {"io": 1}, ["small"]))
-    ask(redis_url, "DEL {taskq}:room:small")
+    assert app.broker.run(calls.cancel([(first.raw, "small:io")], cancelled_record("1", 0.0), 60)) == ["queued"]
+    assert ask(app.broker, "HDEL", app.broker.key("cancelled"), first.raw)
+    assert ask(app.broker, "LPOP", app.broker.key("ready", "small:io"))
     assert late.result(PATIENCE).status() == "queued"
 
 
