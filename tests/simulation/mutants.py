@@ -48,7 +48,7 @@ class Mutant:
 
 
 LEASE = ("local lease = lease_of(epoch)", "local lease = 'ok'")
-HELD = ("if redis.call('ZSCORE', held, member) then", "if true then")
+MINE = ("if mine and not before then", "if not before then")
 KNOWN = ("if redis.call('EXISTS', RESULT .. id) == 0 then", "if true then")
 NEW = ("elseif store(id, ARGV[i + 1]) == 1 then", "elseif redis.call('HSET', JOBS, id, ARGV[i + 1]) then")
 GUARD = ("if stamp - last > tonumber(ARGV[2]) or stamp < last then", "if false then")
@@ -58,7 +58,7 @@ MUTANTS = {
     "a commit that does not ask whether the job is held": Mutant(
         "accepted", 34, 600, [("commit", "local mine = holds[(i + 2) / 4]", "local mine = true")]
     ),
-    "a retry that does not ask whether the job is held": Mutant("accepted", 36, 1800, [("retry", *HELD)]),
+    "a retry that does not ask whether the job is held": Mutant("accepted", 36, 1800, [("retry", *MINE)]),
     "a process that does not compare its books": Mutant("before it knew", 13, 400, unruly=frozenset({"adopt"})),
     "a claim that is sent again": Mutant("before it knew", 22, 1600, unruly=frozenset({"claim once"})),
     "an enqueue that stores what it has stored": Mutant(
