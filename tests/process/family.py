@@ -60,6 +60,19 @@ async def pong(depth: int) -> int:
 
 
 @app.task(retries=0)
+def deep(depth: int) -> int:
+    return 0 if depth == 0 else 1 + deep.enqueue(depth - 1).result()
+
+
+@app.task(retries=0)
+def first_of(count: int) -> int:
+    """How many of its children have run when it hears of the first."""
+    children = ping.enqueue_many([(0,)] * count)
+    next(app.as_completed(children))
+    return count - sum(child.cancel() for child in children)
+
+
+@app.task(retries=0)
 def itself() -> None:
     job = current_job()
     assert job is not None

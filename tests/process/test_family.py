@@ -75,6 +75,16 @@ def test_threads_and_coroutines_wait_for_each_other() -> None:
 
 
 @pytest.mark.usefixtures("lonely")
+def test_jobs_wait_for_one_another_deeper_than_one_stack_is() -> None:
+    assert family.deep.enqueue(250).result(WAIT) == 250
+
+
+@pytest.mark.usefixtures("lonely")
+def test_who_waits_hears_of_each_job_before_the_next_one_runs_in_its_place() -> None:
+    assert family.first_of.enqueue(9).result(WAIT) == 1
+
+
+@pytest.mark.usefixtures("lonely")
 def test_a_job_waits_in_threads_of_its_own() -> None:
     assert family.in_threads_of_its_own.enqueue(5).result(WAIT) == 5
 

@@ -22,10 +22,12 @@ from taskq.broker.records import Claimed
 from taskq.clock import SYSTEM_CLOCK, Clock
 from taskq.codec import decode_record
 from taskq.errors import TimeLimit
+from taskq.job import running
 from taskq.lifecycle import Bury, Delay, Finish
+from taskq_workers import limits
 from taskq_workers.board import Board
 from taskq_workers.lanes import SWITCH_INTERVAL, AsyncLane, Shop, SoloLane, ThreadLane
-from taskq_workers.limits import Watch
+from taskq_workers.limits import Watch, raise_in
 from taskq_workers.loop import Loop
 from taskq_workers.outcomes import Outcomes, Settled
 from taskq_workers.runner import Runner
@@ -52,8 +54,11 @@ class Floor:
         return ThreadLane(name, range(slots), self.shop)
 
     def loop(self, slots: int) -> AsyncLane:
+        return AsyncLane(range(slots), self.shop, self.turning())
+
+    def turning(self) -> Loop:
         self._loops.append(Loop())
-        return AsyncLane(range(slots), self.shop, self._loops[-1])
+        return self._loops[-1]
 
     def job(self, func: Callable[..., Any], *args: Any, **declared: Any) -> Claimed:
         return claimed(self.app.task(**({"name": func.__name__} | declared))(func), *args)
@@ -633,3 +638,85 @@ def test_a_job_that_is_abandoned_is_not_measured(floor: Floor, monkeypatch: pyte
     (tally,) = floor.shop.meter.tallies()
     assert (tally.sums.jobs, floor.shop.meter.running) == (0, {})
     leave.set()
+
+
+# Jobs that wait
+
+
+def test_a_coroutine_beside_the_others_leaves_alone_the_slot_that_is_to_be_taken_back(floor: Floor) -> None:
+    async def answer() -> int:
+        return 42
+
+    spare = [7, 8]
+    lane = AsyncLane(range(1), floor.shop, floor.turning(), spare)
+
+    def lend_and_take_back() -> None:
+        assert lane.lend()
+        lane.take_back()
+
+    job = floor.job(answer)
+    lane._loop.call_soon_threadsafe(lend_and_take_back)
+    assert lane.beside(floor.shop.runner.open(job))
+    assert value_of(floor.wait_for(1)[0]) == 42
+    eventually(lambda: len(lane._spare) == 1)
+    lane.start([job])
+    floor.wait_for(1)
+    eventually(lambda: len(lane._spare) == len(spare))
+    assert len(lane._rows) == lane.slots == 1
+
+
+def test_where_the_system_has_no_thread_left_no_slot_is_lent(floor: Floor, monkeypatch: pytest.MonkeyPatch) -> None:
+    lane = ThreadLane("io", range(1), floor.shop, [7])
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", raise_no_thread)
+        assert not lane.lend()
+        assert not lane.beside(floor.shop.runner.open(floor.job(lambda: None, name="nothing")))
+    assert (lane.slots, [*lane._spare]) == (1, [7])
+
+
+def raise_no_thread(_: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
+
+
+def test_a_job_whose_thread_was_lost_to_the_one_on_top_of_it_has_one_outcome(
+    floor: Floor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "HARD_AFTER", 0.02)
+    lane, release = floor.threads(1), threading.Lock()
+    release.acquire()
+    stuck = floor.job(release.acquire, name="stuck", timeout=0.02)
+
+    def wait_for_it() -> None:
+        run: Any = running.get()
+        inner = floor.shop.runner.open(stuck)
+        with floor.shop.sheltered(run):
+            floor.shop.lay(inner, run)
+            run.slot.lane.perform(inner, run.slot)
+
+    lane.start([floor.job(wait_for_it)])
+    assert {settled.task for settled in floor.wait_for(2)} == {"stuck", "wait_for_it"}
+    release.release()
+    lane.start([floor.job(lambda: None, name="next")])
+    assert [settled.task for settled in floor.wait_for(1)] == ["next"]
+
+
+def test_a_time_limit_does_not_come_between_a_slot_and_its_return(floor: Floor) -> None:
+    """It is set while the slot is being lent, and raised where the job waits."""
+    heard = list[str]()
+
+    def wait() -> None:
+        run: Any = running.get()
+        me = threading.get_ident()
+        with suppress(TimeLimit), floor.shop.sheltered(run):
+            run.ticket.interrupt(lambda: raise_in(me))
+            heard.append("lent")
+            try:
+                with floor.shop.exposed(run):
+                    run.ticket.interrupt(lambda: raise_in(me))
+                    heard.append("waits")
+            finally:
+                heard.append("taken back")
+
+    floor.threads(1).start([floor.job(wait, timeout=60)])
+    floor.wait_for(1)
+    assert heard == ["lent", "taken back"]

@@ -25,13 +25,13 @@ from taskq.broker.keys import member_id, member_lane, member_route
 from taskq.broker.records import Claimed, Pick
 from taskq.clock import Clock
 from taskq.errors import BrokerError, WaitCycle
-from taskq.lifecycle import Bury, Failed, Finish
+from taskq.lifecycle import Bury, Finish
 from taskq.waits import OUTSIDE, Left, Wait
 from taskq_workers.exchange import Identity
 from taskq_workers.lanes import Shop, Slot
 from taskq_workers.outcomes import Settled
 from taskq_workers.picks import Picks
-from taskq_workers.runner import Run, describe
+from taskq_workers.runner import Run
 
 T = TypeVar("T")
 
@@ -41,6 +41,10 @@ SOON, LATE = 0.05, 2.0
 """Seconds until it is tried again whether one can be had: a job may have come back in line. Twice as many each time."""
 BRIEF = 0.005
 """Seconds of waiting for which no slot is lent: a thread more costs as much."""
+
+
+FRAMES_TO_WAIT, FRAMES_TO_RUN = 100, 300
+"""How many calls the stack must have room for: to wait at all, and for a job on top of the one that waits."""
 
 
 class Joint(Protocol):
@@ -81,6 +85,11 @@ class _Turns:
         self._beside, self._due = None, self._clock.monotonic() + self._pause
         self._pause = min(2 * self._pause, LATE)
 
+    @property
+    def beside(self) -> bool:
+        """Does one run beside?"""
+        return self._beside is not None
+
     def rest(self) -> float:
         """Seconds until the next try, or until no time is left."""
         left, due = self._left(), LATE if self._beside else self._due - self._clock.monotonic()
@@ -108,16 +117,18 @@ class Joiner:
         if not isinstance(slot, Slot):  # a coroutine that blocks its loop
             yield from OUTSIDE.wait(wait, ask, left)
             return
+        _dive(FRAMES_TO_WAIT)
         wait.watch()
         try:
             while not turns.over:
-                if not (turns.now() and self._help(run, slot, wait, turns)):
+                number = wait.next()
+                if number is None and not (turns.now() and self._help(run, slot, wait, turns)):
                     if not asked:
                         asked = True
                         ask()
-                    number = self._rest(slot, wait, turns.rest())
-                    if number is not None:
-                        yield number
+                    number = self._rest(run, slot, wait, turns.rest())
+                if number is not None:
+                    yield number
             while (number := wait.next()) is not None:
                 yield number
         finally:
@@ -129,13 +140,22 @@ class Joiner:
         """Run one of the jobs, on top of this one. False where there is none, or it runs beside."""
         if slot.thread != threading.get_ident():  # a thread of the job's own making
             return self._beside(self._pick(run, wait), turns)
-        with self._shop.sheltered(run, slot.row):
+        with self._shop.sheltered(run):
             inner = self._own(wait) or self._pick(run, wait)
             if inner is None or member_lane(inner.member) == "async":
                 return self._beside(inner, turns)
+            if not _roomy():
+                return self._deeper(inner, turns)
             self._on_top(run, slot, inner)
         turns.found()
         return True
+
+    def _deeper(self, inner: Run, turns: _Turns) -> bool:
+        """Run it on a stack of its own. Where there is none, it may wait for the like of it without end."""
+        self._beside(inner, turns)
+        if not turns.beside:
+            raise RecursionError("too many jobs wait for one another, each on top of the one before")
+        return False
 
     def _own(self, wait: Wait) -> Run | None:
         """One that this process holds already and no slot has started."""
@@ -181,17 +201,17 @@ class Joiner:
 
     def _opened(self, claimed: Claimed, wait: Wait) -> Run:
         inner = self._shop.runner.open(claimed)
-        inner.told, inner.claimed = partial(_tell, inner, wait), claimed
+        inner.told, inner.claimed = partial(_tell, wait), claimed
         return inner
 
     def _on_top(self, run: Run, slot: Slot, inner: Run) -> None:
-        inner.below = run
+        self._shop.lay(inner, run)
         try:
             slot.lane.perform(inner, slot)
-        except BaseException as error:  # such as a RecursionError: no stack is left for it
-            if inner.told is None:
-                raise
-            self._shop.end(inner, slot.row, Failed(describe(error)))
+        except BaseException as error:
+            self._shop.fail(inner, slot.row, error)
+        finally:
+            self._shop.resume(run, slot.row)
 
     def _beside(self, inner: Run | None, turns: _Turns) -> bool:
         if inner is None:
@@ -209,16 +229,20 @@ class Joiner:
         else:
             self._picks.drop(inner.member)  # it goes back in line
 
-    def _rest(self, slot: Slot, wait: Wait, seconds: float) -> int | None:
+    def _rest(self, run: Run, slot: Slot, wait: Wait, seconds: float) -> int | None:
         number = wait.next(min(BRIEF, seconds))
         if number is not None or seconds <= BRIEF:
             return number
-        lent = slot.thread == threading.get_ident() and slot.lane.lend()
-        try:
+        if slot.thread != threading.get_ident():
             return wait.next(seconds - BRIEF)
-        finally:
-            if lent:
-                slot.lane.take_back()
+        with self._shop.sheltered(run):  # a time limit must not come between a slot and its return
+            lent = slot.lane.lend()
+            try:
+                with self._shop.exposed(run):
+                    return wait.next(seconds - BRIEF)
+            finally:
+                if lent:
+                    slot.lane.take_back()
 
     # In an event loop
 
@@ -266,9 +290,22 @@ class Joiner:
                 lane.take_back()
 
 
-def _tell(inner: Run, wait: Wait, settled: Settled) -> None:
+def _dive(frames: int) -> None:
+    """Raise RecursionError here, where nothing has been begun, unless there is room for so many calls."""
+    if frames:
+        _dive(frames - 1)
+
+
+def _roomy() -> bool:
+    try:
+        _dive(FRAMES_TO_RUN)
+    except RecursionError:
+        return False
+    return True
+
+
+def _tell(wait: Wait, settled: Settled) -> None:
     """Its outcome need not come by way of Redis: who waits is in this process, and is fenced with it."""
-    inner.told = None
     if isinstance(settled.step, (Finish, Bury)):
         kept = settled.ttl > 0 or isinstance(settled.step, Bury)
         wait.deliver(member_id(settled.member), settled.record if kept else b"")

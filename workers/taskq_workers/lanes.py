@@ -30,7 +30,7 @@ from taskq_workers.limits import Ticket, Watch, close, raise_in
 from taskq_workers.loop import Loop
 from taskq_workers.meter import LOOP, Meter, Tally
 from taskq_workers.outcomes import Outcomes
-from taskq_workers.runner import Run, Runner
+from taskq_workers.runner import Run, Runner, describe
 
 SWITCH_INTERVAL = 0.0005
 """Seconds until a thread of pure Python gives way, while a cpu job runs: io jobs beside it wake up in time."""
@@ -66,10 +66,20 @@ class Shop:
 
     def _settle(self, run: Run, row: int, outcome: Outcome) -> None:
         settled = self.runner.settle(run, outcome)
+        told, run.told = run.told, None
         self.outcomes.put(settled)
         self.board.end(row)
-        if run.told is not None:
-            run.told(settled)
+        if told is not None:
+            told(settled)
+
+    def fail(self, run: Run, row: int, error: BaseException) -> None:
+        """A job for which another one waits could not be run, or ended, for `error`."""
+        if run.told is None:  # its outcome is known
+            raise error
+        if run.ticket is not None:
+            self.watch.release(run.ticket)
+        if run.ticket is None or run.ticket.take("job"):
+            self.end(run, row, Failed(describe(error)))
 
     def limit(self, run: Run, row: int, ticket: Ticket, interrupt: Callable[[], object]) -> None:
         """Begin a job whose task has a timeout."""
@@ -77,30 +87,54 @@ class Shop:
         self.begin(run, row, self.watch.guard(ticket, run.timeout or 0.0, ticket, interrupt, abandon))
 
     def _abandon(self, run: Run, row: int) -> None:
-        """Its thread is lost, also to the jobs below it."""
+        """Its thread is lost, also to the jobs below it. Each of them has a ticket: see `lay`."""
         self.meter.drop(row)
         self._settle(run, row, self.runner.late(run))
         below = run.below
         while below is not None:
-            if below.ticket is None or below.ticket.take("watch"):
+            if below.ticket is not None and below.ticket.take("watch"):
                 self._settle(below, row, self.runner.stranded(below, run))
             below = below.below
         self.retire(f"{run.envelope.task} did not stop at its time limit")
 
     @contextmanager
-    def sheltered(self, run: Run, row: int) -> Iterator[None]:
-        """Inside, another job may run in the place of `run`, out of reach of its limits."""
-        ticket, deadline = run.ticket, 0.0
+    def sheltered(self, run: Run) -> Iterator[None]:
+        """Inside, `run` is out of reach of its limits. Of one that was reached just before it hears at once."""
+        ticket = run.ticket
+        try:
+            if ticket is not None:
+                ticket.shelter()
+                _give_way()
+            yield
+        finally:
+            if ticket is not None:
+                self.watch.expose(ticket)
+
+    @contextmanager
+    def exposed(self, run: Run) -> Iterator[None]:
+        """Inside of `sheltered`: within their reach again."""
+        ticket = run.ticket
         if ticket is not None:
-            ticket.shelter()
+            self.watch.expose(ticket)
         try:
             yield
         finally:
             if ticket is not None:
-                deadline = self.watch.postpone(ticket)
-            self.begin(run, row, deadline)
-            if ticket is not None:
-                self.watch.expose(ticket)
+                ticket.shelter()
+                _give_way()
+
+    @staticmethod
+    def lay(inner: Run, run: Run) -> None:
+        """`inner` is about to run on top of `run`, which is sheltered, and can lose its thread by it."""
+        inner.below, run.ticket = run, run.ticket or Ticket()
+
+    def resume(self, run: Run, row: int) -> None:
+        """`run` goes on, on top of which another one has run."""
+        self.begin(run, row, self.watch.postpone(run.ticket))
+
+
+def _give_way() -> None:
+    """Python looks at the begin of each function whether an exception was set for this thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,10 +191,9 @@ class ThreadLane:
 
     def lend(self) -> bool:
         """Have one slot more, for as long as the job of another one waits; False where there are too many already."""
-        if self.slots >= self._most or not self._spare:
+        if self.slots >= self._most or not self._open_spare(self._work):
             return False
         self.slots += 1
-        self._open(self._spare.popleft(), self._work)
         self._shop.outcomes.wake()
         return True
 
@@ -171,9 +204,17 @@ class ThreadLane:
 
     def beside(self, run: Run) -> bool:
         """Run this job in a thread of its own; False where there are too many already."""
+        return self._open_spare(self._once, run)
+
+    def _open_spare(self, work: Callable[..., object], *args: Any) -> bool:
         try:
-            self._open(self._spare.popleft(), self._once, run)
+            row = self._spare.popleft()
         except IndexError:
+            return False
+        try:
+            self._open(row, work, *args)
+        except (RuntimeError, MemoryError):  # the system has no thread left
+            self._spare.append(row)
             return False
         return True
 
@@ -201,7 +242,9 @@ class ThreadLane:
             self._perform_limited(run, slot)
         else:
             self._shop.begin(run, slot.row)
-            self._shop.end(run, slot.row, self._shop.runner.call(run))
+            outcome = self._shop.runner.call(run)
+            if run.ticket is None or run.ticket.take("job"):
+                self._shop.end(run, slot.row, outcome)
 
     def _perform_limited(self, run: Run, slot: Slot) -> None:
         shop, ticket, me = self._shop, Ticket(), slot.thread
@@ -283,7 +326,7 @@ class AsyncLane:
         return True
 
     def _leave(self, row: int, home: deque[int]) -> None:
-        if self._surplus:
+        if self._surplus and home is self._rows:
             self._surplus, home = self._surplus - 1, self._spare
         home.append(row)
 
