@@ -6,6 +6,7 @@
     cancelling token                         a producer is about to cancel it
     cancelled token                          `cancel()` said that it will not run
     told    token value                      `result()` returned this
+    heard   name token value                 the same, to a job that waits: in its execution of this name
     start   token job attempt fence serial   an execution begins (`job`: its id as 26 characters, here and above)
     end     serial                           it ends (`serial` is unique in its process)
 
@@ -73,7 +74,7 @@ def name_of(pid: int, serial: int) -> str:
 
 @dataclass(slots=True)
 class Journals:
-    """All of it, read back. Keys are tokens; times are monotonic."""
+    """All of it, read back. Keys are tokens, of `heard` names of executions; times are monotonic."""
 
     intents: dict[str, float] = field(default_factory=dict)
     acks: dict[str, str] = field(default_factory=dict)
@@ -81,6 +82,7 @@ class Journals:
     cancelling: set[str] = field(default_factory=set)
     cancelled: set[str] = field(default_factory=set)
     told: dict[str, set[str]] = field(default_factory=dict)
+    heard: dict[str, dict[str, str]] = field(default_factory=dict)
     executions: list[Execution] = field(default_factory=list)
 
 
@@ -109,6 +111,8 @@ def _take(found: Journals, pid: int, running: dict[str, Execution], words: list[
             {"refused": found.refused, "cancelling": found.cancelling, "cancelled": found.cancelled}[what].add(token)
         case ["told", token, value, _]:
             found.told.setdefault(token, set()).add(value)
+        case ["heard", name, token, value, _]:
+            found.heard.setdefault(name, {})[token] = value
         case ["start", token, job, attempt, fence, serial, at]:
             run = Execution(token, job, int(attempt), fence, pid, int(serial), float(at))
             running[serial] = run

@@ -59,6 +59,8 @@ def mix(chance: Random, long: float) -> tuple[Mix, ...]:
         Mix("nap", 6, lambda token: jobs.nap.enqueue(token, chance.uniform(0.0, 0.05))),
         Mix("anap", 6, lambda token: jobs.anap.enqueue(token, chance.uniform(0.0, 0.1))),
         Mix("spin", 2, lambda token: jobs.spin.enqueue(token, 0.005)),
+        Mix("mother", 2, lambda token: jobs.mother.enqueue(token, 2, chance.choice((0, 0, 0, 1)))),
+        Mix("amother", 1, lambda token: jobs.amother.enqueue(token, 2, 0)),
         Mix("long", 0.2, lambda token: jobs.nap.enqueue(token, long)),
         Mix("hurt", 0.2, lambda token: hostile.harm.enqueue(token, chance.choice(WAYS))),
         Mix("hurt", 0.1, lambda token: hostile.aharm.enqueue(token, chance.choice(list(hostile.IN_LOOP)))),

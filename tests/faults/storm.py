@@ -200,6 +200,8 @@ class Storm:
         acked = {token: job for producer in self._producers for token, job in producer.enqueued.items()}
         finals = self._finals(acked)
         self._drain()
+        everybody = journals.read(self._site.folder).acks
+        finals |= self._finals({token: jobs.app.job(job) for token, job in everybody.items() if token not in acked})
         self._count_slots()
         for host in self._hosts:
             host.worker.signal(signal.SIGTERM)

@@ -66,6 +66,21 @@ def test_an_outcome_that_changed_after_somebody_was_told_is_found() -> None:
     assert kinds(seen) == ["two outcomes"]
 
 
+def a_mother_told_a_child_of(counts: bool) -> Evidence:
+    """Her child's outcome is "7.1"; she was told another one, in the execution that counts or in one before."""
+    seen = evidence(run(), finals={"a": Final(value="7.1"), "b": Final(value="8.2")})
+    seen.journals.acks["b"] = "B"
+    seen.journals.intents["b"] = 1.0
+    seen.journals.executions.append(run(2, token="b", job="B", pid=8, fence=FENCE))
+    seen.journals.heard["8.2" if counts else "8.1"] = {"a": "9.9"}
+    return seen
+
+
+def test_an_outcome_that_changed_after_a_job_that_waits_was_told_is_found_if_that_execution_counts() -> None:
+    assert kinds(a_mother_told_a_child_of(counts=True)) == ["two outcomes"]
+    assert kinds(a_mother_told_a_child_of(counts=False)) == []
+
+
 @pytest.mark.parametrize("how", ["nobody enqueued it", "it was refused", "it was cancelled"])
 def test_an_execution_that_should_not_be_is_unexpected(how: str) -> None:
     seen = evidence(run())

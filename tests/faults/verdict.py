@@ -4,7 +4,8 @@ Pure. The model is a queue that gives each element at least once and one outcome
 
     lost         acknowledged, and there is no outcome
     unexpected   executed, though nobody tried to enqueue it, or its enqueue was refused, or its cancel said it will not
-    two outcomes more than one was accepted, or what a client was told is not what is stored
+    two outcomes more than one was accepted, or what was told is not what is stored: told to a client, or to a job in
+                 the execution whose outcome counts (else who told it is fenced with it)
     foreign      a stored result is of no execution that came to its end
     duplicate    the same attempt executed again, though no fault had touched the execution before
     wrong        something in Redis is in no place, in two, or left over
@@ -107,7 +108,14 @@ class _Judge:
         for run in seen.journals.executions:
             self._runs[run.token].append(run)
         self.verdict = Verdict(list(seen.wrong))
-        for findings in (self._lost(), self._unexpected(), self._accepted(), self._stored(), self._duplicates()):
+        for findings in (
+            self._lost(),
+            self._unexpected(),
+            self._accepted(),
+            self._stored(),
+            self._heard(),
+            self._duplicates(),
+        ):
             self.verdict.findings += findings
 
     def _lost(self) -> Iterator[str]:
@@ -146,6 +154,18 @@ class _Judge:
                 yield f"foreign: the result of {token}, {final.value}, is of no execution that came to its end"
             if final.error == "WorkerLost":
                 yield from self._buried_early(token, runs)
+
+    def _heard(self) -> Iterator[str]:
+        known = self._seen.journals
+        finals = {final.value: token for token, final in self._seen.finals.items() if final is not None and final.value}
+        for name, told in known.heard.items():
+            parent = finals.get(name)
+            if parent is None or known.acks.get(parent) in self._undone:
+                continue
+            for token, value in told.items():
+                final = self._seen.finals.get(token)
+                if final is not None and final.value != value and known.acks.get(token) not in self._undone:
+                    yield f"two outcomes: {token} is {final}, and {parent}, which waited for it, was told {value}"
 
     def _buried_early(self, token: str, runs: list[Execution]) -> Iterator[str]:
         lost = sum(run.end is None or self._is_excused(run) for run in runs)
