@@ -105,3 +105,12 @@ def test_a_record_larger_than_a_batch_is_written_alone() -> None:
 )
 def test_run_times_are_counted_by_powers_of_two_of_microseconds(seconds: float, name: str) -> None:
     assert bucket(seconds) == name
+
+
+def test_a_death_that_a_job_has_heard_of_is_written_before_what_that_job_came_to() -> None:
+    heard = settled(2, Bury(ERROR), b"r2", b"h2")
+    heard.heard = True
+    mother = done(3)
+    calls, batch = commits("w1", [done(1), heard, mother])
+    assert ([call.name for call in calls], batch) == (["commit", "bury"], [done(1), heard])
+    assert commits("w1", [mother])[1] == [mother]

@@ -17,7 +17,11 @@ _BUCKETS = [f"b{octave}" for octave in range(64)]
 
 
 def commits(epoch: str, settled: Sequence[Settled]) -> tuple[list[Call[tuple[bytes, ...]]], list[Settled]]:
-    """Calls that write the first of `settled`, as many as fit, and which these are. Each answers what was dropped."""
+    """Calls that write the first of `settled`, as many as fit, and which these are. Each answers what was dropped.
+
+    They go out in another order than `settled` is in. But a death of which another job has heard already is the last of
+    them, so that nothing that follows from it is written sooner.
+    """
     batch = _first(settled)
     done = [s for s in batch if isinstance(s.step, Finish)]
     late = [(s, s.step) for s in batch if isinstance(s.step, Delay)]
@@ -43,6 +47,8 @@ def _first(settled: Sequence[Settled]) -> list[Settled]:
         if batch and size > MOST_BYTES:
             break
         batch.append(one)
+        if one.heard and isinstance(one.step, Bury):
+            break
     return batch
 
 

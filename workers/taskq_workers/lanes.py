@@ -67,6 +67,7 @@ class Shop:
     def _settle(self, run: Run, row: int, outcome: Outcome) -> None:
         settled = self.runner.settle(run, outcome)
         told, run.told = run.told, None
+        settled.heard = told is not None
         self.outcomes.put(settled)
         self.board.end(row)
         if told is not None:

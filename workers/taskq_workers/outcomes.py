@@ -14,6 +14,7 @@ class Settled:
     """A job that has left its slot, and what is to be written of it.
 
     `record`: of a job that ends. `history`: of one that failed. `seconds`: how long it ran. `ttl`: of the record.
+    `heard`: a job of this process, which waited for it, knows already how it ended.
     """
 
     member: bytes
@@ -26,6 +27,7 @@ class Settled:
     history: bytes = b""
     waited: float = 0.0
     attempt: int = 1
+    heard: bool = False
 
 
 class Outcomes:
