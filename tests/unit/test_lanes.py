@@ -26,11 +26,14 @@ from taskq.job import running
 from taskq.lifecycle import Bury, Delay, Finish
 from taskq_workers import limits
 from taskq_workers.board import Board
-from taskq_workers.lanes import SWITCH_INTERVAL, AsyncLane, Shop, SoloLane, ThreadLane
+from taskq_workers.coroutines import AsyncLane
+from taskq_workers.lanes import SoloLane
 from taskq_workers.limits import Watch, raise_in
 from taskq_workers.loop import Loop
 from taskq_workers.outcomes import Outcomes, Settled
 from taskq_workers.runner import Runner
+from taskq_workers.shop import Shop
+from taskq_workers.threads import SWITCH_INTERVAL, ThreadLane
 from taskq_workers.waiting import readable
 from tests.support.clock import FakeClock
 from tests.support.inline import claimed

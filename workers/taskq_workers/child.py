@@ -34,9 +34,10 @@ from taskq.lifecycle import Bury, Finish
 from taskq_workers.admission import Limits
 from taskq_workers.board import Board, Tally
 from taskq_workers.channel import Channel, Message
+from taskq_workers.coroutines import AsyncLane
 from taskq_workers.exchange import Exchange, Fenced, Identity
 from taskq_workers.joining import Joiner
-from taskq_workers.lanes import AsyncLane, Shop, SoloLane, ThreadLane
+from taskq_workers.lanes import SoloLane
 from taskq_workers.lifespans import LifespanFailed, Lifespans
 from taskq_workers.limits import Watch
 from taskq_workers.lines import log_outcome, tell_trouble
@@ -47,6 +48,8 @@ from taskq_workers.outcomes import Outcomes, Settled
 from taskq_workers.probe import Probe
 from taskq_workers.reporter import Reporter
 from taskq_workers.runner import Runner, declaration_of
+from taskq_workers.shop import Shop
+from taskq_workers.threads import ThreadLane
 
 SPARE_THREADS, SPARE_COROUTINES = 64, 1000
 """How deep jobs may wait for one another where each runs beside the one before: coroutines for threads, and so on."""

@@ -28,10 +28,11 @@ from taskq.errors import BrokerError, WaitCycle
 from taskq.lifecycle import Bury, Finish
 from taskq.waits import OUTSIDE, Left, Wait
 from taskq_workers.exchange import Identity
-from taskq_workers.lanes import Shop, Slot
 from taskq_workers.outcomes import Settled
 from taskq_workers.picks import Picks
 from taskq_workers.runner import Run
+from taskq_workers.shop import Shop
+from taskq_workers.threads import Slot
 
 T = TypeVar("T")
 
