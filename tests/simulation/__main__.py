@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 from taskq.broker import embedded
 from tests.simulation.judge import Broken
+from tests.simulation.play import WAITING
 from tests.simulation.stage import perform
 
 STEPS_OF_A_PLAY = 40_000
@@ -22,7 +23,7 @@ def main() -> int:
     with _server(options.server) as url:
         for seed in range(options.seed, sys.maxsize):
             try:
-                play = perform(url, seed, size)
+                play = perform(url, seed, size, rules=WAITING)
             except Broken as broken:
                 print(f"{broken}\n\nto see it again: python -m tests.simulation --seed {seed} --steps {size}")
                 return 1

@@ -4,6 +4,7 @@
     compare  now and then, while no claim is under way: what Redis says we hold and we do not know of is given back
     listen   lanes that found nothing more wait at the door: a doorbell, and a claim behind it
     lost     after an error commits are sent again, claims never: the books are compared first
+    pick     a job that waits claims another one by its id, on a line that is not the exchange's
 
 What it decides with is the real thing: `Budget`, `commits`, `decide`, `Reconnect`.
 """
@@ -23,12 +24,15 @@ from taskq_workers.child import SOLO_REST
 from taskq_workers.commits import commits
 from taskq_workers.exchange import BLOCK, EXPIRED_PAUSE, MOST_CLAIMED, PARKED_PAGE, PATIENCE, Desk, Fenced
 from taskq_workers.outcomes import Settled
-from tests.simulation.jobs import Journal, Lane, Plan
+from taskq_workers.picks import Picks
+from tests.simulation.jobs import Journal, Lane, Plan, Run
 from tests.simulation.loop import FOREVER, Acts, Nap, Process
 from tests.simulation.network import Line, Lost, Network
 
 LEASE = 15.0
 QUEUES = ("default", "mail")
+PAUSE, AWAITED = 2.0, 5
+"""Seconds after which a job of a process begins to wait, and for how many."""
 
 
 class Child:
@@ -50,6 +54,8 @@ class Child:
         self._desks: dict[str, Desk] = {
             name: Desk(lane, Budget(lane.slots, 0 if name == SOLO else MOST_AHEAD)) for name, lane in self.lanes.items()
         }
+        self.picks = Picks()
+        self._beside = Lane("", 10**6, process, journal, self.knows, self._end)
         self._line, self._door = Line(network, process, self.epoch), Line(network, process, self.epoch)
         self._promised: dict[str, int] = {}
         self._since = 0.0
@@ -72,6 +78,8 @@ class Child:
             return
         self.ready = True
         self._compared = self.loop.now
+        if "wait" in self.rules and not self.solo:
+            self.process.start(self._jobs_that_wait())
         try:
             while self.open or not self.idle:
                 yield from self._step()
@@ -90,7 +98,7 @@ class Child:
 
     @property
     def idle(self) -> bool:
-        return not self.held and not self._promised
+        return not self.held and not self.picks and not self._promised
 
     def close(self) -> None:
         """Take no more jobs, and give back what has not started."""
@@ -100,11 +108,14 @@ class Child:
 
     def started(self) -> bytes:
         """What its supervisor reads on the board: the ids of what is running."""
-        return b"".join(job for lane in self.lanes.values() for job in lane.started())
+        return b"".join(job for lane in self._all_lanes() for job in lane.started())
 
     def unaware(self, held: Sequence[bytes]) -> list[bytes]:
         """Which of `held` it does not know that it holds."""
-        return [member for member in held if member not in self.held]
+        return [member for member in held if member not in self.held and member not in self.picks]
+
+    def _all_lanes(self) -> list[Lane]:
+        return [*self.lanes.values(), self._beside]
 
     def knows(self, body: bytes) -> bool:
         return Plan.of(body).kind in self._knows
@@ -148,11 +159,17 @@ class Child:
             replies = yield from self._exchange(*requests, *([self._claim(wants)] if wants else []))
             del self._unsettled[: len(batch)]
             for settled in batch:
-                self.held.pop(settled.member, None)
+                self._let_go(settled)
             if wants:
                 yield from self._receive(wants, replies[-1])
             wants = {}
             self._reconnect.succeeded()
+
+    def _let_go(self, settled: Settled) -> None:
+        if settled.lane:
+            self.held.pop(settled.member, None)
+        else:
+            self.picks.drop(settled.member)
 
     def _exchange(self, *requests: Call[Any]) -> Acts:
         try:
@@ -218,7 +235,7 @@ class Child:
         (found,) = yield self._line.ask(calls.adopt(self.epoch, self._parked_skip, QUEUES))
         self._compared = self.loop.now
         self._reconnect.succeeded()
-        strangers = [member for member in found.held if member not in self.held]
+        strangers = self.unaware(found.held)
         if strangers:
             yield self._line.ask(calls.give_back(self.epoch, strangers))
         known = [m for m, body in found.parked if member_lane(m) in self._desks and self.knows(body)]
@@ -270,6 +287,29 @@ class Child:
         self._promised, self._answer = {}, None
         self._compared = -FOREVER
         self._resume_at = self.loop.now + self._reconnect.failed(self.loop.chance.random())
+
+    # Pick
+
+    def _jobs_that_wait(self) -> Acts:
+        office = Line(self.network, self.process, self.epoch)
+        while True:
+            yield self.process.sleep(self.loop.chance.expovariate(1 / PAUSE))
+            running = [run for lane in self._all_lanes() for run in lane.running.values()]
+            if running and self.network.jobs:
+                yield from self._pick(self.loop.chance.choice(running), office)
+
+    def _pick(self, waiter: Run, office: Line) -> Acts:
+        known = list(self.network.jobs)
+        jobs = self.loop.chance.sample(known, min(AWAITED, len(known)))
+        with self.picks.asking([job + route.encode() for job, route in jobs]):
+            try:
+                (pick,) = yield office.ask(calls.pick(self.epoch, waiter.job.member, waiter.plan.kind, QUEUES, jobs))
+            except Lost:
+                office.close()
+                return
+            for job in pick.claim.jobs:
+                self.picks.take(job.member)
+                self._beside.start([job])
 
     # Giving back
 

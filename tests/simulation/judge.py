@@ -153,9 +153,17 @@ class Judge:
 
     def before(self, call: Call[Any]) -> None:
         if call.name == "purge":
-            self._line = self.network.raw("LRANGE", self.network.broker.key("ready", str(call.args[0])), 0, 499)
+            self._line = self._standing(str(call.args[0]))
         elif call.name in ("delete", "revive"):
             self._bury_the_lost()
+
+    def _standing(self, route: str) -> list[bytes]:
+        """Up to 500 of a line, but for empty places."""
+        key = self.network.broker.key
+        fields = self.network.raw("HGETALL", key("cancelled"))
+        empty = {job for job, of in zip(fields[::2], fields[1::2], strict=True) if of == route.encode()}
+        line = self.network.raw("LRANGE", key("ready", route), 0, 499)
+        return [member for member in line if member_id(member) not in empty]
 
     def carried(self, letter: Letter, call: Call[Any], value: Any) -> None:
         see = getattr(self, f"_{call.name}", None)
@@ -199,6 +207,18 @@ class Judge:
             self.harmed(epoch)
 
     _unpark = _claim
+
+    def _pick(self, letter: Letter, args: Sequence[Any], pick: Any) -> None:
+        """By a job that waits: it knows nothing of the books, nor has it to."""
+        epoch = str(args[0])
+        self.check(not pick.claim.jobs or epoch not in self._reaped, "jobs for the dead", epoch)
+        for job in pick.claim.jobs:
+            self._claimed[epoch, job.member] = self.loop.now
+            self.check(self._life(job.member).open, "claimed after its outcome", job.member)
+            paused = route_queue(member_route(job.member)) in self._paused
+            self.check(not paused, "claimed from a paused queue", job.member)
+        if letter.late:
+            self.harmed(epoch)
 
     def _adopt(self, letter: Letter, args: Sequence[Any], found: Any) -> None:
         self._unknown.pop(str(args[0]), None)

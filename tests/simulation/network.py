@@ -123,11 +123,15 @@ class Letter:
 
 
 class Network:
-    """`trouble`: how often a letter meets with a misfortune. `down` while the server is away."""
+    """`trouble`: how often a letter meets with a misfortune. `down` while the server is away.
+
+    `jobs`: ids and routes of the last ones that anybody knows of.
+    """
 
     def __init__(self, loop: Loop, broker: Broker, clock: Clock, witness: Witness):
         self.loop, self.clock, self.witness = loop, clock, witness
         self.broker, self.link = broker, Link(broker)
+        self.jobs: deque[tuple[bytes, str]] = deque(maxlen=100)
         self.trouble = 0.0
         self.calls = 0
         self.down = False

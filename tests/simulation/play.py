@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
 
 from taskq.broker import calls
@@ -20,6 +19,8 @@ from tests.support.census import ask
 
 RULES = frozenset({"adopt", "claim once"})
 """What an actor may leave out, for a mutant."""
+WAITING = RULES | {"wait"}
+"""With jobs that wait for others."""
 CREW = [{"io": 2, "async": 4}, {"io": 1, "async": 130}]
 """The slots of a host's children. The second holds more than a reaper takes back in one call."""
 GLANCE, CENSUS, REST = 100, 4000, 500
@@ -54,17 +55,16 @@ class Play:
         self.loop, self.rules = loop, rules
         self.judge = Judge(loop)
         self.network = self.judge.network = Network(loop, broker, clock, self.judge)
-        self.jobs: deque[tuple[bytes, str]] = deque(maxlen=100)
         self.hosts: list[Host] = []
         self._founded = 0
         ask(broker, "FLUSHALL")
         for _ in range(2):
             self.hosts.append(self._found())
         self.producers = [
-            Producer(f"p{n}", self.network, self.jobs, self.judge.acknowledged, pause=0.5) for n in range(2)
+            Producer(f"p{n}", self.network, self.network.jobs, self.judge.acknowledged, pause=0.5) for n in range(2)
         ]
-        self.clients = [Client(f"client{n}", self.network, self.jobs, pause=1.0) for n in range(2)]
-        self.operator = Operator("operator", self.network, self.jobs, pause=2.0)
+        self.clients = [Client(f"client{n}", self.network, self.network.jobs, pause=1.0) for n in range(2)]
+        self.operator = Operator("operator", self.network, self.network.jobs, pause=2.0)
         self.judge.clients = self.clients
         self.chaos = Chaos(self.network, self.judge, self.hosts, self._found, pause=6.0)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.simulation.play import RULES, WAITING
 from tests.simulation.stage import perform
 
 STEPS = 2500
@@ -16,9 +17,9 @@ def url(request: pytest.FixtureRequest) -> str | None:
     return found
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_every_promise_is_kept_whatever_goes_wrong(url: str | None, seed: int) -> None:
-    play = perform(url, seed, STEPS)
+@pytest.mark.parametrize(("seed", "rules"), [(1, WAITING), (2, RULES)], ids=["jobs wait", "no job waits"])
+def test_every_promise_is_kept_whatever_goes_wrong(url: str | None, seed: int, rules: frozenset[str]) -> None:
+    play = perform(url, seed, STEPS, rules=rules)
     assert play.steps >= STEPS
     assert play.again, "a play in which no job is run again has met no fault"
 
