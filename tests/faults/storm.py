@@ -40,6 +40,8 @@ PROCS, THREADS = 2, 8
 FLAGS = ("--procs", str(PROCS), "--threads", str(THREADS), "--async", "50", "--lease", str(LEASE))
 STAYS = ("queues", "levels", "config", "stats", "clock", "schema", "reply", "wake", "profiles")
 """Rows of the data model that outlive jobs and workers."""
+BRIEF = 0.1
+"""Seconds that a fault of the server has to last to hold up outcomes."""
 DRAIN = 120.0
 """Seconds after the last fault in which every job must have its outcome."""
 
@@ -175,9 +177,9 @@ class Storm:
     def _harm_server(self, chance: Random) -> None:
         start = time.monotonic()
         done = self._servers[chance.choice(sorted(self._servers))](self._site.server, chance)
-        missing, undone = frozenset(map(show, done.missing)), frozenset(map(show, done.undone | done.missing))
+        fault = of_the_server(done, start, time.monotonic())
         with self._lock:
-            self.faults.append(Fault(what=done.what, start=start, end=time.monotonic(), missing=missing, undone=undone))
+            self.faults.append(fault)
         self._over.wait(chance.uniform(0, 4 * self._plan.pause))
 
     def _look(self, chance: Random) -> None:
@@ -292,6 +294,12 @@ def _final(answer: Any) -> Final | None:
     if isinstance(answer, (JobNotFound, ResultTimeout)):
         return None
     return Final(error=type(answer).__name__) if isinstance(answer, Exception) else Final(value=answer)
+
+
+def of_the_server(done: server.Done, start: float, end: float) -> Fault:
+    """What was done to the server, as the judge takes it."""
+    missing, undone = frozenset(map(show, done.missing)), frozenset(map(show, done.undone | done.missing))
+    return Fault(what=done.what, start=start, end=end, missing=missing, undone=undone, everywhere=end - start > BRIEF)
 
 
 def finished(lines: Iterable[str]) -> Iterator[str]:

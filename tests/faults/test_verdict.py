@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from tests.faults.journals import Execution, Journals, name_of
+from tests.faults.server import Done
+from tests.faults.storm import of_the_server
 from tests.faults.verdict import KILLED, Evidence, Fault, Final, judge
 
 PID, OTHER = 7, 8
@@ -133,6 +135,19 @@ def test_an_outage_holds_up_outcomes_until_a_kill_takes_them() -> None:
     assert kinds(evidence(run(), again, faults=[outage, kill(15.0)])) == []
     assert kinds(evidence(run(), again, faults=[outage])) == ["duplicate"]
     assert kinds(evidence(run(), again, faults=[kill(15.0)])) == ["duplicate"]
+
+
+def test_what_befell_the_server_for_a_while_held_up_everything() -> None:
+    full = Done("a full disk")
+    assert of_the_server(full, 10.0, 10.9).everywhere
+    assert not of_the_server(full, 10.0, 10.01).everywhere
+
+
+def test_a_fault_that_came_later_explains_nothing() -> None:
+    outage = Fault(what="the server was killed", start=11.5, end=14.0, everywhere=True)
+    again = run(2, pid=OTHER, start=13.0, end=13.5)
+    assert kinds(evidence(run(), again, faults=[outage, kill(12.5)])) == []
+    assert kinds(evidence(run(), again, faults=[outage, kill(13.2)])) == ["duplicate"]
 
 
 def test_a_job_that_ends_its_process_explains_what_its_neighbours_do_again() -> None:

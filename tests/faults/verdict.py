@@ -185,13 +185,13 @@ class _Judge:
                     continue
                 self.verdict.duplicates += 1
                 self.verdict.back_after += _back_after(first, again, self._faults)
-                excused = first.job in self._undone or self._is_excused(first) or self._is_late(again)
+                excused = first.job in self._undone or self._is_excused(first, again.start) or self._is_late(again)
                 if not excused:
                     yield f"duplicate: {token} without a fault{self._story([first, again])}"
 
-    def _is_excused(self, run: Execution) -> bool:
-        """Was there a fault that could keep its outcome from being stored? Its effects last two leases more."""
-        until, after = _unstored_until(run, self._faults), 2 * self._seen.lease
+    def _is_excused(self, run: Execution, by: float = float("inf")) -> bool:
+        """Could a fault, `by` then, keep its outcome from being stored? Its effects last two leases more."""
+        until, after = min(by, _unstored_until(run, self._faults)), 2 * self._seen.lease
         return any(
             fault.touches(run) and fault.start <= until and run.start <= fault.end + after for fault in self._faults
         )
