@@ -4,6 +4,7 @@ python -m benchmarks [--systems taskq,huey] [--measures drain,latency] [--runs 3
 
 Round for round each measure runs for one system after the other (A B A B), each time on a fresh Redis; the table shows
 medians. What takes minutes (`once`) is measured in the first round only. Everything runs on this machine's loopback.
+The measure "guide" is a table of its own, of taskq beside the standard library (`python -m benchmarks.guide`).
 """
 
 from __future__ import annotations
@@ -20,15 +21,24 @@ from benchmarks.catalogue import SYSTEMS, System
 from benchmarks.charts import draw
 from benchmarks.figures import MEASURES, Measure
 from benchmarks.findings import Findings, describe_machine
+from benchmarks.guide import __main__ as guide
 from benchmarks.lab import lab
 from benchmarks.table import show
 
 T = TypeVar("T")
+GUIDE = "guide"
 
 
 def main(words: Sequence[str]) -> int:
     """Install, measure, report."""
     asked = _parse(words)
+    measures = [measure for measure in asked.measures if measure != GUIDE]
+    failed = _peers(asked, measures) if measures else 0
+    return guide.main([f"--runs={asked.runs}"]) or failed if GUIDE in asked.measures else failed
+
+
+def _peers(asked: argparse.Namespace, measures: Sequence[Measure]) -> int:
+    """taskq and its peers."""
     findings = Findings.read(asked.out) if asked.add else Findings()
     for system in asked.systems:
         _say(f"installing {system.name}")
@@ -36,7 +46,7 @@ def main(words: Sequence[str]) -> int:
         findings.systems[system.name] = _describe(system)
     with lab(asked.systems[0]) as place:
         findings.machine = describe_machine(place.redis.info("server")["redis_version"])
-    for number, measure, system in _turns(asked):
+    for number, measure, system in _turns(asked, measures):
         _say(f"round {number} of {asked.runs}: {measure.name}, {system.name}")
         _measure(measure, system, findings)
         findings.write(asked.out)
@@ -45,10 +55,10 @@ def main(words: Sequence[str]) -> int:
     return 1 if findings.failures else 0
 
 
-def _turns(asked: argparse.Namespace) -> Iterator[tuple[int, Measure, System]]:
+def _turns(asked: argparse.Namespace, measures: Sequence[Measure]) -> Iterator[tuple[int, Measure, System]]:
     """Round for round, measure for measure, each system in its turn."""
     for number in range(1, asked.runs + 1):
-        for measure in asked.measures:
+        for measure in measures:
             for system in asked.systems if number == 1 or not measure.once else ():
                 yield number, measure, system
 
@@ -76,7 +86,7 @@ def _describe(system: System) -> dict[str, object]:
 
 
 def _parse(words: Sequence[str]) -> argparse.Namespace:
-    measures = {measure.name: measure for measure in MEASURES}
+    measures: dict[str, Measure | str] = {measure.name: measure for measure in MEASURES} | {GUIDE: GUIDE}
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.partition("\n")[0])
     parser.add_argument("--systems", type=_some_of(SYSTEMS), default=",".join(SYSTEMS), metavar="A,B")
     parser.add_argument("--measures", type=_some_of(measures), default=",".join(measures), metavar="A,B")

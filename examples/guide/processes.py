@@ -33,9 +33,9 @@ def beside_a_worker(app: TaskQ, module: str, **options: int | str) -> Iterator[N
 
     `options`: flags of the worker.
     """
-    with embedded.temporary() as redis, closing(app):
+    with Interrupts() as interrupts, embedded.temporary() as redis, closing(app):
         os.environ["TASKQ_URL"] = redis.url
-        with worker(f"{module}:app", **options):
+        with worker(f"{module}:app", **options), interrupts.heard():
             yield
 
 

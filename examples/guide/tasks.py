@@ -13,7 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 from tokenize import TokenError, tokenize
 
-from examples.guide.primes import is_prime
+from examples.guide.primes import count
 from examples.guide.web import read
 from taskq import TaskQ
 
@@ -41,4 +41,4 @@ def fetch(url: str) -> tuple[int, str]:
 @app.task(pool="cpu")
 def count_primes(limit: int) -> int:
     """How many primes there are below `limit`."""
-    return sum(map(is_prime, range(limit)))
+    return count(0, limit)

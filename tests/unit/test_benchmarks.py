@@ -10,6 +10,7 @@ import pytest
 from benchmarks import __main__ as command
 from benchmarks import charts, figures, findings, table
 from benchmarks.catalogue import SYSTEMS
+from benchmarks.guide import __main__ as guide
 from benchmarks.lab import Note, span
 from taskq.cli.bench.figures import percentile
 
@@ -72,7 +73,7 @@ def test_every_system_says_how_it_was_set_and_what_it_does_not_promise() -> None
 
 def test_rounds_take_turns_and_what_takes_minutes_is_done_once() -> None:
     asked = command._parse(["--systems", "taskq,huey", "--measures", "drain,idle", "--runs", "2"])
-    turns = [(number, measure.name, system.name) for number, measure, system in command._turns(asked)]
+    turns = [(number, measure.name, system.name) for number, measure, system in command._turns(asked, asked.measures)]
     assert turns == [
         (1, "drain", "taskq"),
         (1, "drain", "huey"),
@@ -81,6 +82,13 @@ def test_rounds_take_turns_and_what_takes_minutes_is_done_once() -> None:
         (2, "drain", "taskq"),
         (2, "drain", "huey"),
     ]
+
+
+def test_the_guide_is_a_measure_of_its_own_that_needs_no_peers(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[list[str]] = []
+    monkeypatch.setattr(guide, "main", lambda words: told.append(words) or 0)
+    assert command.main(["--measures", "guide", "--runs", "2"]) == 0
+    assert told == [["--runs=2"]]
 
 
 def test_an_unknown_system_is_refused_with_those_that_are_known(capsys: pytest.CaptureFixture[str]) -> None:

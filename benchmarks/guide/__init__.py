@@ -1,0 +1,1 @@
+"""The guide's kinds of work: one after another, in the standard library's own pools, and with taskq."""
