@@ -56,5 +56,5 @@ def test_every_example_is_named_and_every_link_leads_to_a_file() -> None:
     links = re.findall(r"\]\((?!https?:)([^)]+)\)", PAGE)
     assert [link for link in links if not (ROOT / "docs" / link).exists()] == []
     named = {Path(link).stem for link in links}
-    helpers = {"__init__", "demo", "processes", "screen", "tasks", "web"}
-    assert {path.stem for path in (ROOT / "examples" / "guide").glob("*.py")} - helpers == named - {"guide"}
+    parts = {"__init__", "demo", "processes", "screen", "tasks", "web"}
+    assert {path.stem for path in (ROOT / "examples" / "guide").glob("*.py")} - parts == named - {"guide"}
