@@ -108,12 +108,13 @@ class Images(Mapped):
 
 
 class Primes(Row):
-    title, pool = "primes below 600,000, 5,000 numbers a call", "2 processes"
+    title, pool = "primes below 1,000,000, 25,000 numbers a call", "2 processes"
     module, app, least = "examples.guide.primes", primes.app, 1.9
-    limit = 600_000
+    limit = 1_000_000
 
     def warm(self) -> None:
-        primes.count_all(self.app.executor(pool="cpu"), 20_000)
+        for _ in range(2):  # while a worker gets to know a task, its probe costs some percent
+            self.taskq()
 
     def one_by_one(self) -> int:
         return primes.count(0, self.limit)
@@ -229,7 +230,7 @@ class Naps(Mapped):
 
 class Spins(Mapped):
     title, pool = "400 calls of 5 ms of Python", "2 processes"
-    function, arguments = staticmethod(work.spin), [5_000] * 400
+    function, arguments = staticmethod(work.spin), [6_500] * 400
 
 
 class Tiny(Mapped):

@@ -14,7 +14,7 @@ from math import isqrt
 from examples.guide.processes import beside_a_worker
 from taskq import TaskQ
 
-LIMIT, STEP = 200_000, 5_000
+LIMIT, STEP = 200_000, 25_000
 app = TaskQ(executor_modules=[__name__])
 
 
