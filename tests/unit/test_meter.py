@@ -164,6 +164,12 @@ def test_the_delay_is_that_of_who_used_the_cpu() -> None:
     assert hashes.sums.delay == 0.0
 
 
+def test_who_stood_in_line_for_a_core_was_not_seen() -> None:
+    tally = Tally("t", "io")
+    account(0.0, [Look(tally, "runs", free=0.0), Look(tally, "runs", free=0.9), Look(tally, "wants")], {tally})
+    assert (tally.sums.looks, tally.sums.free) == (2, 0.9)
+
+
 def test_a_tick_is_one_for_a_task_however_many_of_its_jobs_run() -> None:
     tally, other = Tally("t", "io"), Tally("unseen", "async")
     account(0.0, [Look(tally, "waits")] * 5, {tally, other})

@@ -65,8 +65,10 @@ def account(late: float, looks: Sequence[Look], present: Collection[Tally]) -> N
         tally.sums.ticks += 1
     for look, its in zip(looks, blame, strict=True):
         sums = look.tally.sums
-        sums.looks += 1
         sums.delay += late * its / all_blame
+        if look.stance == "runs" and look.free < FREE:
+            continue  # it stood in line for a core, on a busy host: that says nothing of the GIL
+        sums.looks += 1
         if look.free >= FREE:
             sums.free += look.free * believed
         else:
