@@ -370,7 +370,6 @@ def test_who_waits_hears_of_his_turn_though_the_word_was_lost_with_the_connectio
     until(lambda: bool(far.stakes.book.heads()))
     near.lock("x").release()
     assert before.result(WAIT) > 0  # who waits there has a connection now, which can be lost
-    far.lock("x").release()
     near.lock("x", lease=60).acquire()
     waiting = pool.submit(take, far)
     until(lambda: bool(far.stakes.book.heads()))
