@@ -150,13 +150,7 @@ def encode_job(
 
 def decode_job(body: bytes, limit: int = DEFAULT_LIMIT) -> Envelope:
     """The job in `body`. Raises MalformedJob with the reason, and nothing else, for any bytes that are not one."""
-    named: list[Named] = []
-    try:
-        value = load(body, limit, named)
-    except MalformedJob:
-        _spare_newer(body, limit, "job")
-        raise
-    fields = _fields(value, "job", 5, 7)
+    fields, named = _opened(body, limit, "job", 5, 7)
     task, args, kwargs, enqueued_at = fields[1:5]
     key = fields[5] if len(fields) > 5 else None
     route = fields[6] if len(fields) > 6 else ""
@@ -248,13 +242,7 @@ def encode_record(record: Record, limit: int = DEFAULT_LIMIT, types: Lowering | 
 
 def decode_record(data: bytes) -> Record:
     """The outcome in `data`. Raises MalformedJob with the reason, and nothing else, for any other bytes."""
-    named: list[Named] = []
-    try:
-        found = load(data, HARD_LIMIT, named)
-    except MalformedJob:
-        _spare_newer(data, HARD_LIMIT, "record")
-        raise
-    fields = _fields(found, "record", 10, 10)
+    fields, named = _opened(data, HARD_LIMIT, "record", 10, 10)
     _, state, value, error, task, enqueued_at, started_at, seconds, attempt, worker = fields
     if type(state) is not str or state not in STATES:
         raise _malformed("record", "its state is not one of done, dead, cancelled")
@@ -370,6 +358,17 @@ def _attempt(value: object) -> Attempt:
 
 _STR = frozenset({str})
 _EXACT = 2**53  # a float holds every int up to here
+
+
+def _opened(data: bytes, limit: int, noun: str, least: int, most: int) -> tuple[list[Any], list[Named]]:
+    """The fields of a job or a record, and the values of the app's own types that are among them."""
+    named: list[Named] = []
+    try:
+        value = load(data, limit, named)
+    except MalformedJob:
+        _spare_newer(data, limit, noun)
+        raise
+    return _fields(value, noun, least, most), named
 
 
 def _spare_newer(data: bytes, limit: int, noun: str) -> None:
