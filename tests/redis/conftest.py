@@ -11,6 +11,7 @@ from tests.support.bench import Bench
 from tests.support.census import one_place, take_census
 from tests.support.clock import FakeClock
 from tests.support.fake import fake_broker
+from tests.support.gate import Gate
 
 
 @pytest.fixture
@@ -34,3 +35,11 @@ def bench(broker: Broker, clock: FakeClock) -> Iterator[Bench]:
     """The broker with short words. When the test is over, each job must still be in exactly one place."""
     yield Bench(broker, clock)
     assert one_place(take_census(broker)) == []
+
+
+@pytest.fixture
+def gate(redis_url: str) -> Iterator[Gate]:
+    """A way to the server that the test shuts and opens."""
+    gate = Gate(redis_url)
+    yield gate
+    gate.close()

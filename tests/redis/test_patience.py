@@ -28,13 +28,6 @@ Ask = Callable[[Call[Any]], Any]
 
 
 @pytest.fixture
-def gate(redis_url: str) -> Iterator[Gate]:
-    gate = Gate(redis_url)
-    yield gate
-    gate.close()
-
-
-@pytest.fixture
 def broker(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> Iterator[Broker]:
     """One with less patience than others."""
     for module in ("taskq.broker.broker", "taskq.outbox"):

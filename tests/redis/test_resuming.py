@@ -352,13 +352,6 @@ FAULTS: dict[str, Fault] = {
 }
 
 
-@pytest.fixture
-def gate(redis_url: str) -> Iterator[Gate]:
-    gate = Gate(redis_url)
-    yield gate
-    gate.close()
-
-
 @pytest.mark.parametrize("fault", FAULTS)
 def test_it_goes_on_after(subject_at: Callable[[str, str], Subject], gate: Gate, redis_url: str, fault: str) -> None:
     subject = subject_at(gate.url, redis_url)

@@ -341,13 +341,6 @@ def test_a_thread_that_is_interrupted_at_a_barrier_breaks_it(app: TaskQ) -> None
 
 
 @pytest.fixture
-def gate(redis_url: str) -> Iterator[Gate]:
-    gate = Gate(redis_url)
-    yield gate
-    gate.close()
-
-
-@pytest.fixture
 def near(redis_url: str) -> Iterator[TaskQ]:
     """A program on the server itself, by the real clock."""
     with closing(TaskQ(redis_url)) as app:
