@@ -8,9 +8,10 @@ from taskq.broker import calls
 from taskq.broker.keys import check_name
 from taskq.broker.records import BROKEN
 from taskq.errors import SyncError
+from taskq.steps import Steps, awalk, walk
 from taskq.sync import steps
 from taskq.sync.lock import LEASE, check_count, check_lease, patience
-from taskq.sync.steps import Carrier, awalk, walk
+from taskq.sync.steps import Carrier
 from taskq.units import Duration
 
 
@@ -44,7 +45,7 @@ class Barrier:
         """`wait` for coroutines."""
         return self._passed(await awalk(self._app, self._waiting(timeout)))
 
-    def _waiting(self, timeout: Duration | None) -> steps.Steps[int]:
+    def _waiting(self, timeout: Duration | None) -> Steps[int]:
         return steps.wait(self._app.stakes, self._sync, self.parties, self._lease, patience(timeout))
 
     def _passed(self, number: int) -> int:

@@ -7,10 +7,11 @@ from types import TracebackType
 from taskq.broker import calls
 from taskq.broker.keys import check_name
 from taskq.errors import ConfigError, LockLost, shown
+from taskq.steps import Steps, awalk, walk
 from taskq.sync import steps
 from taskq.sync.book import Ticket
 from taskq.sync.stakes import Stakes
-from taskq.sync.steps import Carrier, awalk, walk
+from taskq.sync.steps import Carrier
 from taskq.units import Duration, seconds
 
 LEASE = 15.0
@@ -68,7 +69,7 @@ class Places:
         stakes = self._app.stakes
         return await awalk(self._app, self._acquiring(stakes, patience(timeout, blocking=blocking))) is not None
 
-    def _acquiring(self, stakes: Stakes, timeout: float | None) -> steps.Steps[Ticket | None]:
+    def _acquiring(self, stakes: Stakes, timeout: float | None) -> Steps[Ticket | None]:
         return steps.acquire(stakes, self._sync, self._places, self._lease, timeout)
 
     def release(self) -> None:

@@ -1,89 +1,22 @@
-"""What locks and barriers do, as steps: calls to carry out and turns to wait for.
-
-`walk` takes them in a thread, `awalk` in a coroutine. Wherever that is interrupted, the steps hear of it, and leave no
-hold behind.
-"""
+"""What locks and barriers do, as steps. Wherever they are interrupted, they hear of it, and leave no hold behind."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Generator
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Protocol
 
 from taskq.broker import calls
-from taskq.broker.call import Call
 from taskq.broker.records import BROKEN, DEAD
 from taskq.errors import BrokerUnavailable, LockLost, NotHeld
+from taskq.steps import Office, Steps, Wait
 from taskq.sync.book import FOREVER, Arrival, Ticket
 from taskq.sync.stakes import Stakes
 
-T = TypeVar("T")
 
-
-class Carrier(Protocol):
+class Carrier(Office, Protocol):
     """What a lock needs of its app."""
 
     @property
     def stakes(self) -> Stakes: ...
-    def carry(self, call: Call[T]) -> T: ...
-    def acarry(self, call: Call[T]) -> Awaitable[T]: ...
-
-
-class Wait(NamedTuple):
-    """A step: wait until the turn has come. It is answered by whether it has."""
-
-    turn: Future[int]
-    timeout: float | None
-
-
-Steps = Generator[Call[Any] | Wait, Any, T]
-
-
-def walk(app: Carrier, steps: Steps[T]) -> T:
-    act: Callable[[Any], Call[Any] | Wait] = steps.send
-    answer: Any = None
-    while True:
-        try:
-            step = act(answer)
-        except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]
-        try:
-            answer, act = (_wait(step) if isinstance(step, Wait) else app.carry(step)), steps.send
-        except BaseException as error:
-            answer, act = error, steps.throw
-
-
-async def awalk(app: Carrier, steps: Steps[T]) -> T:
-    """`walk` for coroutines."""
-    act: Callable[[Any], Call[Any] | Wait] = steps.send
-    answer: Any = None
-    while True:
-        try:
-            step = act(answer)
-        except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]
-        try:
-            answer, act = (await (_await(step) if isinstance(step, Wait) else app.acarry(step))), steps.send
-        except BaseException as error:
-            answer, act = error, steps.throw
-
-
-def _wait(step: Wait) -> bool:
-    try:
-        step.turn.exception(step.timeout)
-    except FutureTimeout:
-        return False
-    return True
-
-
-async def _await(step: Wait) -> bool:
-    waiter = asyncio.wrap_future(step.turn)
-    done, _ = await asyncio.wait([waiter], timeout=step.timeout)
-    if done:
-        waiter.exception()  # asyncio logs errors that nobody looked at
-    return bool(done)
 
 
 # Locks and semaphores

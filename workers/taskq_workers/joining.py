@@ -16,7 +16,7 @@ import threading
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from taskq import ids
 from taskq.broker import calls
@@ -26,6 +26,7 @@ from taskq.broker.records import Claimed, Pick
 from taskq.clock import Clock
 from taskq.errors import BrokerError, WaitCycle
 from taskq.lifecycle import Bury, Finish
+from taskq.steps import Office, Steps, awalk, walk
 from taskq.waits import OUTSIDE, Left, Wait
 from taskq_workers.exchange import Identity
 from taskq_workers.outcomes import Settled
@@ -34,16 +35,12 @@ from taskq_workers.runner import Run
 from taskq_workers.shop import Shop
 from taskq_workers.threads import Slot
 
-T = TypeVar("T")
-
 WINDOW = 32
 """For how many jobs at once a line is looked through."""
 SOON, LATE = 0.05, 2.0
 """Seconds until it is tried again whether one can be had: a job may have come back in line. Twice as many each time."""
 BRIEF = 0.005
 """Seconds of waiting for which no slot is lent: a thread more costs as much."""
-
-
 FRAMES_TO_WAIT, FRAMES_TO_RUN = 100, 300
 """How many calls the stack must have room for: to wait at all, and for a job on top of the one that waits."""
 
@@ -56,13 +53,6 @@ class Joint(Protocol):
     def lend(self) -> bool: ...
     def take_back(self) -> None: ...
     def beside(self, run: Run) -> bool: ...
-
-
-class Office(Protocol):
-    """Who carries calls to Redis."""
-
-    def carry(self, call: Call[T]) -> T: ...
-    def acarry(self, call: Call[T]) -> Awaitable[T]: ...
 
 
 class _Turns:
@@ -140,9 +130,9 @@ class Joiner:
     def _help(self, run: Run, slot: Slot, wait: Wait, turns: _Turns) -> bool:
         """Run one of the jobs, on top of this one. False where there is none, or it runs beside."""
         if slot.thread != threading.get_ident():  # a thread of the job's own making
-            return self._beside(self._pick(run, wait), turns)
+            return self._beside(walk(self._office, self._pick(run, wait)), turns)
         with self._shop.sheltered(run):
-            inner = self._own(wait) or self._pick(run, wait)
+            inner = self._own(wait) or walk(self._office, self._pick(run, wait))
             if inner is None or member_lane(inner.member) == "async":
                 return self._beside(inner, turns)
             if not _roomy():
@@ -166,15 +156,15 @@ class Joiner:
                 return self._opened(claimed, wait)
         return None
 
-    def _pick(self, run: Run, wait: Wait) -> Run | None:
+    def _pick(self, run: Run, wait: Wait) -> Steps[Run | None]:
         """One that stands in line in Redis."""
         for _ in range(wait.windows(WINDOW)):
             members = wait.members(WINDOW)
             with self._picks.asking(members):
                 try:
-                    inner, unfit = self._taken(self._office.carry(self._call(run, members)), wait)
+                    inner, unfit = self._taken((yield self._call(run, members)), wait)
                     if unfit:
-                        self._office.carry(calls.give_back(self._epoch, unfit))
+                        yield calls.give_back(self._epoch, unfit)
                 except BrokerError:  # who asks for outcomes next says so, if it lasts
                     return None
             if inner is not None:
@@ -255,8 +245,8 @@ class Joiner:
             while not turns.over:
                 if turns.now():
                     waiting = lane.find(wait.wants)
-                    inner = self._opened(waiting, wait) if waiting else await self._apick(run, wait)
-                    self._beside(inner, turns)
+                    picking = self._pick(run, wait)
+                    self._beside(self._opened(waiting, wait) if waiting else await awalk(self._office, picking), turns)
                 if not asked:
                     asked = True
                     await ask()
@@ -265,20 +255,6 @@ class Joiner:
             if not wait.over:
                 with suppress(BrokerError):
                     await self._office.acarry(self._call(run, ()))
-
-    async def _apick(self, run: Run, wait: Wait) -> Run | None:
-        for _ in range(wait.windows(WINDOW)):
-            members = wait.members(WINDOW)
-            with self._picks.asking(members):
-                try:
-                    inner, unfit = self._taken(await self._office.acarry(self._call(run, members)), wait)
-                    if unfit:
-                        await self._office.acarry(calls.give_back(self._epoch, unfit))
-                except BrokerError:
-                    return None
-            if inner is not None:
-                return inner
-        return None
 
     async def _arest(self, lane: Joint, wait: Wait, seconds: float) -> None:
         if await wait.anext(min(BRIEF, seconds)) is not None or seconds <= BRIEF:
